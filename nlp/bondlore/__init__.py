@@ -1,0 +1,3 @@
+"""Which causal story bond-market news pushes for the move in Treasury yields."""
+
+__version__ = "0.1.0"

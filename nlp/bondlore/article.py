@@ -1,0 +1,48 @@
+"""The records every room passes on. No behaviour beyond construction; no imports from other rooms."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+__all__ = ["Article", "Precision", "content_id", "normalise"]
+
+Precision = Literal["second", "day", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Article:
+    """One news article as it entered the house.
+
+    `published_at` is timezone-aware UTC or None; `published_raw` keeps the source's own
+    string and `published_precision` says how far it can be trusted: a date without a time
+    is `day` (stored as noon UTC, so that it stays on its calendar day in New York) and must
+    stay out of lead-lag work. `sentences` is set when the caller has split
+    the text; index 0 is the title.
+    """
+
+    id: str
+    title: str
+    text: str = ""
+    publisher: str = ""
+    url: str = ""
+    published_at: datetime | None = None
+    published_raw: str = ""
+    published_precision: Precision = "none"
+    first_seen_at: datetime | None = None
+    sentences: tuple[str, ...] | None = None
+
+
+def normalise(text: str) -> str:
+    """NFC text with every run of white space and control characters made one space."""
+    text = unicodedata.normalize("NFC", text)
+    return " ".join("".join(" " if unicodedata.category(c) in ("Cc", "Cf") else c for c in text).split())
+
+
+def content_id(title: str, text: str, *, publisher: str = "", published: str = "") -> str:
+    """16 hex digits of SHA-256 over the normalised content: stable across runs and machines."""
+    body = "\x1f".join(normalise(part) for part in (title, text, publisher, published))
+    return hashlib.sha256(body.encode()).hexdigest()[:16]

@@ -1,0 +1,164 @@
+"""The narratives, read from a YAML file. Nothing in code knows a narrative by name."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bondlore import resources
+from bondlore.errors import TaxonomyError
+
+__all__ = ["Narrative", "Subject", "Taxonomy", "dump", "load", "parse"]
+
+_ID = re.compile(r"[a-z][a-z0-9_]{0,40}")
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+_MAX_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Narrative:
+    """One causal story: its mechanism, what counts and what does not."""
+
+    id: str
+    name: str
+    kind: str
+    definition: str
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
+    colour: str = "#555555"
+    dash: str = "solid"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What articles must be about. `terms` make one topical; `related` only make it worth reading."""
+
+    name: str = ""
+    terms: tuple[str, ...] = ()
+    related: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Taxonomy:
+    """An ordered set of narratives with a version; iteration yields ids in file order."""
+
+    name: str
+    version: str
+    narratives: tuple[Narrative, ...]
+    subject: Subject = Subject()
+
+    def __iter__(self) -> Iterator[str]:
+        return (n.id for n in self.narratives)
+
+    def __len__(self) -> int:
+        return len(self.narratives)
+
+    def __contains__(self, narrative: object) -> bool:
+        return any(n.id == narrative for n in self.narratives)
+
+    def __getitem__(self, narrative: str) -> Narrative:
+        for n in self.narratives:
+            if n.id == narrative:
+                return n
+        raise KeyError(narrative)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Narrative ids in file order: the order of every model output and table column."""
+        return tuple(n.id for n in self.narratives)
+
+    @property
+    def core(self) -> tuple[str, ...]:
+        """Ids of the narratives the project exists to measure."""
+        return tuple(n.id for n in self.narratives if n.kind == "core")
+
+    @property
+    def digest(self) -> str:
+        """12 hex digits over ids, kinds and definitions: what a label means, not how it is drawn."""
+        body = "\x1e".join("\x1f".join((n.id, n.kind, n.definition, *n.include, *n.exclude)) for n in self.narratives)
+        return hashlib.sha256(body.encode()).hexdigest()[:12]
+
+
+def load(path: Path | str | None = None) -> Taxonomy:
+    """Read a taxonomy file; without a path, the shipped one.
+
+    Raises TaxonomyError naming the file and the entry.
+    """
+    import yaml
+
+    source = resources.find("corpus/taxonomy.yaml") if path is None else Path(path)
+    try:
+        raw = source.read_bytes()
+    except OSError as error:
+        raise TaxonomyError(f"cannot be read ({error.strerror})", where=str(source), remedy="check the path") from error
+    if len(raw) > _MAX_BYTES:
+        raise TaxonomyError(f"is larger than {_MAX_BYTES} bytes", where=str(source), remedy="keep definitions short")
+    try:
+        data = yaml.safe_load(raw.decode("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise TaxonomyError(f"is not YAML ({reason})", where=str(source), remedy="mend the syntax") from error
+    return parse(data, where=str(source))
+
+
+def parse(data: Any, *, where: str) -> Taxonomy:
+    """Check and build a taxonomy from parsed YAML. Raises TaxonomyError."""
+
+    def fail(message: str, remedy: str) -> TaxonomyError:
+        return TaxonomyError(message, where=where, remedy=remedy)
+
+    if not isinstance(data, dict) or not isinstance(data.get("narratives"), list) or not data["narratives"]:
+        raise fail("has no list 'narratives'", "see corpus/taxonomy.yaml for the form")
+    seen: dict[str, Narrative] = {}
+    for number, entry in enumerate(data["narratives"], 1):
+        at = f"narrative {number}"
+        if not isinstance(entry, dict):
+            raise fail(f"{at} is not a mapping", "give it id, name and definition")
+        key = entry.get("id")
+        if not isinstance(key, str) or not _ID.fullmatch(key):
+            raise fail(f"{at} has the id {key!r}", "use lower-case letters, digits and underscores")
+        if key in seen:
+            raise fail(f"{at} repeats the id {key!r}", "rename one of the two")
+        kind = str(entry.get("kind", "core"))
+        if kind not in ("core", "context"):
+            raise fail(f"{at} ({key}) has kind {kind!r}", "use core or context")
+        colour = str(entry.get("colour", "#555555"))
+        if not _COLOUR.fullmatch(colour):
+            raise fail(f"{at} ({key}) has colour {colour!r}", "use #rrggbb")
+        seen[key] = Narrative(
+            id=key,
+            name=str(entry.get("name", key.replace("_", " "))),
+            kind=kind,
+            definition=" ".join(str(entry.get("definition", "")).split()),
+            colour=colour,
+            dash=str(entry.get("dash", "solid")),
+            **{k: tuple(map(str, entry.get(k) or ())) for k in ("include", "exclude", "examples")},
+        )
+    subject = data.get("subject") or {}
+    if not isinstance(subject, dict):
+        raise fail("'subject' is not a mapping", "give it name, terms and related")
+    return Taxonomy(
+        str(data.get("name", "unnamed")),
+        str(data.get("version", "0")),
+        tuple(seen.values()),
+        Subject(
+            str(subject.get("name", "")), *(tuple(map(str, subject.get(key) or ())) for key in ("terms", "related"))
+        ),
+    )
+
+
+def dump(taxonomy: Taxonomy) -> dict[str, Any]:
+    """The plain form that `parse` reads back: a model folder carries its taxonomy this way."""
+    return {
+        "name": taxonomy.name,
+        "version": taxonomy.version,
+        "subject": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(taxonomy.subject).items()},
+        "narratives": [
+            {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(n).items()} for n in taxonomy.narratives
+        ],
+    }

@@ -1,0 +1,1 @@
+"""Labels -> model: formats, split, fit, calibration, evaluation, export, card. Needs `bondlore[train]`."""

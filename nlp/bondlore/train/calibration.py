@@ -1,0 +1,158 @@
+"""From held-out logits to calibrated probabilities, thresholds, the article roll-up and its error counts.
+
+Everything here is fitted on out-of-fold logits of the training labels, never on a dev or test file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bondlore.tag.bundle import Calibration
+from bondlore.tag.rollup import ArticleCalibration, article_features, verdict
+from bondlore.taxonomy import Taxonomy
+from bondlore.train.labels import LabelledArticle
+
+__all__ = ["NEUTRAL", "calibrate", "count_errors", "platt", "targets"]
+
+Floats = NDArray[np.floating]
+_FEW = 25  # positives; a rarer narrative borrows the pooled line and threshold
+_GRID = np.round(np.arange(0.10, 0.81, 0.02), 2)
+
+NEUTRAL = ArticleCalibration(intercept=0.0, strongest=1.0, second=0.0)
+
+
+def targets(article: LabelledArticle, taxonomy: Taxonomy) -> tuple[Floats, Floats]:
+    """Presence and rejection of each sentence, two [sentences, narratives] arrays of 0 and 1."""
+    column = {n: k for k, n in enumerate(taxonomy.ids)}
+    presence = np.zeros((len(article.sentences), len(column)))
+    reject = np.zeros_like(presence)
+    for sentence, carried in article.labels.items():
+        for narrative, stance in carried.items():
+            presence[sentence, column[narrative]] = 1
+            reject[sentence, column[narrative]] = stance == "reject"
+    return presence, reject
+
+
+def platt(logit: Floats, y: Floats) -> tuple[float, float]:
+    """Slope and intercept of P(y) = sigmoid(slope * logit + intercept), by maximum likelihood.
+
+    Platt's own targets, (n+ + 1)/(n+ + 2) and 1/(n- + 2), keep it finite when the classes separate
+    (Platt 1999, Probabilistic outputs for support vector machines). Newton's method, at most 100 steps.
+    """
+    positive = float(y.sum())
+    high, low = (positive + 1) / (positive + 2), 1 / (len(y) - positive + 2)
+    goal = np.where(y > 0, high, low)
+    x = np.column_stack([logit, np.ones_like(logit)])
+    beta = np.array([1.0, 0.0])
+    for _ in range(100):
+        p = 1 / (1 + np.exp(-np.clip(x @ beta, -30, 30)))
+        hessian = (x * (p * (1 - p))[:, None]).T @ x + 1e-6 * np.eye(2)
+        step = np.linalg.solve(hessian, x.T @ (p - goal))
+        beta -= np.clip(step, -1, 1)
+        if np.abs(step).max() < 1e-8:
+            break
+    return float(beta[0]), float(beta[1])
+
+
+def calibrate(
+    logits: Mapping[int, tuple[Any, Any]], articles: Sequence[LabelledArticle], taxonomy: Taxonomy
+) -> Calibration:
+    """Lines, thresholds and the article roll-up from out-of-fold logits (article number -> presence, stance)."""
+    gold = [targets(articles[i], taxonomy) for i in logits]
+    x = np.concatenate([presence for presence, _ in logits.values()]).astype(float)
+    stance = np.concatenate([s for _, s in logits.values()]).astype(float)
+    y, reject = (np.concatenate([g[k] for g in gold]) for k in (0, 1))
+    pooled = platt(x.ravel(), y.ravel())
+    lines = [platt(x[:, k], y[:, k]) if y[:, k].sum() >= _FEW else pooled for k in range(len(taxonomy))]
+    slope, intercept = np.array([a for a, _ in lines]), np.array([b for _, b in lines])
+    p = _sigmoid(slope * x + intercept)
+    common = _best_threshold(p.ravel(), y.ravel())
+    threshold = [_best_threshold(p[:, k], y[:, k]) if y[:, k].sum() >= _FEW else common for k in range(len(taxonomy))]
+    carried = y > 0
+    denial = _sigmoid(stance[carried])
+    any_reject = bool(reject[carried].any())
+    return Calibration(
+        slope=tuple(slope.tolist()),
+        intercept=tuple(intercept.tolist()),
+        threshold=tuple(threshold),
+        reject_threshold=_best_threshold(denial, reject[carried]) if any_reject else 0.5,
+        article=_article_line(logits, articles, taxonomy, slope, intercept),
+    )
+
+
+def count_errors(
+    logits: Mapping[int, tuple[Any, Any]],
+    articles: Sequence[LabelledArticle],
+    taxonomy: Taxonomy,
+    calibration: Calibration,
+) -> dict[str, Any]:
+    """Article-level out-of-fold confusion of presence, support and rejection, by narrative.
+
+    `measure` corrects counted shares with it. Keys: tp, fp, fn, tn.
+    """
+    counts = {n: {s: dict.fromkeys(("tp", "fp", "fn", "tn"), 0) for s in _SERIES} for n in taxonomy}
+    threshold = np.asarray(calibration.threshold)
+    for i, (presence, stance) in logits.items():
+        p = _sigmoid(np.asarray(calibration.slope) * presence + np.asarray(calibration.intercept))
+        denied = _sigmoid(stance) >= calibration.reject_threshold
+        gold, gold_reject = targets(articles[i], taxonomy)
+        for k, narrative in enumerate(taxonomy.ids):
+            said = _series(p[:, k], p[:, k] >= threshold[k], denied[:, k])
+            true = _series(gold[:, k], gold[:, k] > 0, gold_reject[:, k] > 0)
+            for series in _SERIES:
+                cell = ("t" if said[series] == true[series] else "f") + ("p" if said[series] else "n")
+                counts[narrative][series][cell] += 1
+    return {"level": "article", "n": len(logits), "source": "out-of-fold training labels", "narratives": counts}
+
+
+_SERIES = ("presence", "support", "rejection")
+
+
+def _series(weight: Floats, carried: NDArray[np.bool_], denied: NDArray[np.bool_]) -> dict[str, bool]:
+    if not carried.any():
+        return dict.fromkeys(_SERIES, False)
+    found = verdict(float(weight[carried & ~denied].sum()), float(weight[carried & denied].sum()))
+    return {"presence": True, "support": found != "rejects", "rejection": found != "promotes"}
+
+
+def _article_line(
+    logits: Mapping[int, tuple[Any, Any]],
+    articles: Sequence[LabelledArticle],
+    taxonomy: Taxonomy,
+    slope: Floats,
+    intercept: Floats,
+) -> ArticleCalibration:
+    """Logistic regression of "the article carries it" on its two strongest sentences, all narratives pooled."""
+    from sklearn.linear_model import LogisticRegression
+
+    rows, goal = [], []
+    for i, (presence, _) in logits.items():
+        strongest, second = article_features(_sigmoid(slope * presence + intercept))
+        rows.append(np.column_stack([strongest, second]))
+        goal.append(targets(articles[i], taxonomy)[0].max(axis=0))
+    x, y = np.concatenate(rows), np.concatenate(goal)
+    if len(np.unique(y)) < 2:
+        return NEUTRAL
+    line = LogisticRegression(C=1e3, max_iter=1000).fit(x, y)
+    return ArticleCalibration(float(line.intercept_[0]), *(float(c) for c in line.coef_[0]))
+
+
+def _best_threshold(p: Floats, y: Floats) -> float:
+    """The threshold of best F1 on a grid, smoothed over neighbours so that one lucky point does not win."""
+    f1 = np.array([_f1(p >= t, y) for t in _GRID])
+    smooth = np.convolve(np.pad(f1, 2, mode="edge"), np.ones(5) / 5, mode="valid")
+    return float(_GRID[int(smooth.argmax())])
+
+
+def _f1(said: NDArray[np.bool_], y: Floats) -> float:
+    tp = float((said & (y > 0)).sum())
+    return 2 * tp / max(1.0, float(said.sum() + (y > 0).sum()))
+
+
+def _sigmoid(x: Floats) -> Floats:
+    out: Floats = 1 / (1 + np.exp(-np.clip(x, -30, 30)))
+    return out

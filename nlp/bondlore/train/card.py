@@ -1,0 +1,95 @@
+"""The model card, written from the run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bondlore import atomic
+from bondlore.tag.bundle import Bundle
+from bondlore.train.labels import LabelledArticle
+
+__all__ = ["FIGURES_MARK", "figures_table", "write_card"]
+
+FIGURES_MARK = "<!-- figures -->"
+_SHOWN = (
+    "core_micro_f1",
+    "detection_f1",
+    "micro_f1",
+    "macro_f1",
+    "reject_f1",
+    "reject_as_support",
+    "article_core_micro_f1",
+    "article_micro_f1",
+    "ece",
+)
+
+
+def write_card(bundle: Bundle, articles: Sequence[LabelledArticle], path: Path) -> None:
+    """Write the card. Figures are added by `bondlore evaluate --card`, where FIGURES_MARK stands."""
+    recipe, labels = bundle.training["recipe"], bundle.training["labels"]
+    counts: Counter[tuple[str, str]] = Counter(
+        (n, stance) for a in articles for carried in a.labels.values() for n, stance in carried.items()
+    )
+    annotators = Counter(a.annotator or "unnamed" for a in articles)
+    parity = bundle.training["parity"]
+    rows = "\n".join(
+        f"| {n} | {counts[n, 'support']} | {counts[n, 'reject']} | {t:.2f} |"
+        for n, t in zip(bundle.taxonomy.ids, bundle.calibration.threshold, strict=True)
+    )
+    who = ", ".join(f"{a} ({n} articles)" for a, n in sorted(annotators.items()))
+    text = f"""---
+license: apache-2.0
+language: en
+tags: [text-classification, multi-label, stance, finance]
+---
+# {bundle.name}
+
+Reads an article sentence by sentence, in context, and gives each sentence a calibrated probability of
+each of {len(bundle.taxonomy)} narratives of taxonomy `{bundle.taxonomy.name}` version {bundle.taxonomy.version},
+and whether it pushes (`support`) or denies (`reject`) it. Model id `{bundle.id}`.
+
+## Data
+{labels["articles"]} labelled articles ({", ".join(labels["sources"]) or "sources not named"});
+digest `{labels["sha256"][:16]}`. Annotators: {who}. An annotator whose name begins with `lm-` is a language
+model: agreement between such annotators is consistency, not human agreement.
+
+| narrative | support | reject | threshold |
+|---|---|---|---|
+{rows}
+
+## Training
+Base `{recipe["base"]}`, {recipe["epochs"]} epochs, learning rate {recipe["learning_rate"]}, seed {recipe["seed"]};
+probabilities and thresholds fitted on {recipe["folds"]} held-out folds split by story. Exported to int8; against fp32
+the mean difference of probabilities is {parity["mean_difference"]}, labels agree on {parity["agreement"]:.2%} of
+sentences. Trained {bundle.training["trained_on"]} by bondlore {bundle.code_version}.
+
+## Figures
+{FIGURES_MARK}
+Not measured yet: `bondlore evaluate {bundle.name} LABELS --card`.
+
+## Use and limits
+For measuring what the press says about bond moves; not for what moved bonds, and not for trading. English.
+Sentences are judged by what the text says, under the codebook; no outside knowledge is used.
+Counting its positives gives biased shares: `bondlore share` corrects them with the held-out error counts in
+`bondlore.json`, which hold for articles like those it was trained on.
+"""
+    atomic.write_text(path, text)
+
+
+def figures_table(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """A Markdown table of figures with 95% intervals, one column a labels file."""
+    names = list(results)
+    head = "| figure | " + " | ".join(names) + " |\n|" + "---|" * (len(names) + 1)
+    rows = []
+    for figure in _SHOWN:
+        cells = []
+        for name in names:
+            value = results[name]["figures"].get(figure)
+            ci = results[name]["ci95"].get(figure)
+            span = f" ({ci[0]:.2f} to {ci[1]:.2f})" if ci else ""
+            cells.append("–" if value is None else f"{value:.3f}{span}")
+        rows.append(f"| {figure} | " + " | ".join(cells) + " |")
+    return "\n".join([head, *rows])

@@ -1,0 +1,172 @@
+"""A trained network to the files a model folder holds: int8 ONNX for running, fp16 safetensors for retraining."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bondlore.errors import ModelError
+from bondlore.tag.runtime import OnnxRuntime
+from bondlore.tag.windows import Window
+from bondlore.train.fit import Example, Logits
+from bondlore.train.network import SentenceTagger
+
+__all__ = ["Parity", "parity", "save_encoder", "to_onnx"]
+
+_INPUTS = ("input_ids", "attention_mask", "pool", "last")
+_SHARD = "24MB"  # keeps every file of the folder well below what code hosts accept
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """The exported model against fp32 on the same sentences."""
+
+    mean_difference: float
+    agreement: float
+    sentences: int
+
+    @property
+    def passed(self) -> bool:
+        """Mean absolute difference of probabilities at most 0.01, labels the same on at least 99.5% of sentences."""
+        return self.mean_difference <= 0.01 and self.agreement >= 0.995
+
+
+def to_onnx(model: SentenceTagger, target: Path, *, quantise: bool = True) -> None:
+    """Write `model.onnx`: int8 weights and dynamic int8 activations in the encoder, heads in fp32.
+
+    Weights keep 7 bits (`reduce_range`), because 8-bit products saturate on processors without VNNI and
+    answers would differ between machines (onnxruntime#6004).
+    """
+    model = model.eval().cpu()
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "fp32.onnx"
+        with _quiet():
+            _export(model, plain)
+            if quantise:
+                _quantise(plain, target)
+            else:
+                plain.replace(target)
+
+
+def save_encoder(model: SentenceTagger, folder: Path) -> list[str]:
+    """Write `encoder/` (plain Hugging Face, fp16 shards) and `head.safetensors`; the names written, sorted."""
+    from safetensors.torch import save_file
+
+    half = {k: v.detach().half().contiguous() for k, v in model.encoder.state_dict().items()}
+    with _quiet():
+        model.encoder.save_pretrained(folder / "encoder", state_dict=half, max_shard_size=_SHARD)
+    head = {k: v.detach().contiguous() for k, v in model.state_dict().items() if not k.startswith("encoder.")}
+    save_file(head, str(folder / "head.safetensors"))
+    return sorted(["head.safetensors", *(f"encoder/{p.name}" for p in (folder / "encoder").iterdir())])
+
+
+def parity(
+    exported: Path,
+    reference: Mapping[int, Logits],
+    data: Sequence[Example],
+    *,
+    slope: Any,
+    intercept: Any,
+    threshold: Any,
+) -> Parity:
+    """Compare probabilities and labels of the exported model with fp32 logits, sentence by sentence."""
+    runtime = OnnxRuntime(exported)
+    differences, same, count = 0.0, 0, 0
+    for example in data:
+        rows = list(example.window.sentences)
+        ours, _ = runtime.logits(example.window)
+        p, q = (
+            _sigmoid(np.asarray(slope) * x + np.asarray(intercept)) for x in (ours, reference[example.article][0][rows])
+        )
+        differences += float(np.abs(p - q).mean(axis=1).sum())
+        same += int(((p >= threshold) == (q >= threshold)).all(axis=1).sum())
+        count += len(rows)
+    if not count:
+        raise ModelError("no sentence to compare the exported model on", where=str(exported))
+    return Parity(differences / count, same / count, count)
+
+
+def _export(model: SentenceTagger, target: Path) -> None:
+    window = Window(tuple([1] * 24), (0, 1, 2), ((1, 8), (8, 16), (16, 24)))
+    from bondlore.train.network import collate
+
+    batch = collate([window, window], 0)
+    values = tuple(getattr(batch, name) for name in _INPUTS)
+    rows, tokens, sentences = (
+        torch.export.Dim(n, min=1, max=m) for n, m in (("rows", 512), ("tokens", 512), ("sentences", 512))
+    )
+    shapes = (
+        {0: rows, 1: tokens},
+        {0: rows, 1: tokens},
+        {0: rows, 1: sentences, 2: tokens},
+        {0: rows, 1: sentences, 2: tokens},
+    )
+    torch.onnx.export(
+        model,
+        values,
+        str(target),
+        input_names=list(_INPUTS),
+        output_names=["presence", "stance"],
+        dynamic_shapes=shapes,
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
+
+
+def _quantise(source: Path, target: Path) -> None:
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    prepared = source.with_name("prepared.onnx")
+    quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+    graph = onnx.load(str(prepared)).graph
+    # heads work on [sentences, 2 * width] and decide everything: they stay in fp32
+    heads = [n.name for n in graph.node if n.op_type in ("MatMul", "Gemm") and any(_is_head(i, graph) for i in n.input)]
+    quantize_dynamic(
+        str(prepared),
+        str(target),
+        per_channel=True,
+        reduce_range=True,
+        weight_type=QuantType.QInt8,
+        nodes_to_exclude=heads,
+        extra_options={"MatMulConstBOnly": True},
+    )
+
+
+def _is_head(name: str, graph: Any) -> bool:
+    widest = max((t.dims[0] for t in graph.initializer if len(t.dims) == 2 and t.name == name), default=0)
+    narrow = min((t.dims[1] for t in graph.initializer if len(t.dims) == 2 and t.name == name), default=10**9)
+    return widest > 0 and min(widest, narrow) < 64
+
+
+@contextlib.contextmanager
+def _quiet() -> Any:
+    """Exporters print pages of shapes and warn about themselves: none of it is for the user."""
+    previous = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(previous)
+
+
+def _sigmoid(x: Any) -> Any:
+    return 1 / (1 + np.exp(-np.clip(x, -30, 30)))

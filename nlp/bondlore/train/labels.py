@@ -1,0 +1,142 @@
+"""Labels files -> labelled articles: native JSON Lines, flat JSON Lines, CSV. Every row is checked."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bondlore.article import content_id, normalise
+from bondlore.errors import LabelError
+from bondlore.taxonomy import Taxonomy
+
+__all__ = ["LabelledArticle", "digest", "read", "read_all"]
+
+_MAX_LINE = 10_000_000  # bytes
+_STANCES = ("support", "reject")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledArticle:
+    """Sentences (index 0 the title) and, for each sentence that carries one, narrative -> stance."""
+
+    id: str
+    sentences: tuple[str, ...]
+    labels: Mapping[int, Mapping[str, str]]
+    publisher: str = ""
+    date: str = ""
+    gate: str = ""
+    primary: str = ""
+    annotator: str = ""
+    source: str = field(default="", compare=False)
+
+
+def read_all(paths: Iterable[Path | str], taxonomy: Taxonomy) -> list[LabelledArticle]:
+    """Read several files. Raises LabelError naming file and row; also when an id occurs twice."""
+    out: dict[str, LabelledArticle] = {}
+    for path in paths:
+        for article in read(path, taxonomy):
+            if article.id in out:
+                where = f"{article.source} (also {out[article.id].source})"
+                raise LabelError(f"the id {article.id!r} occurs twice", where=where, remedy="rename or drop one")
+            out[article.id] = article
+    if not out:
+        raise LabelError("hold no labelled article", where=", ".join(map(str, paths)) or "labels")
+    return list(out.values())
+
+
+def read(path: Path | str, taxonomy: Taxonomy) -> Iterator[LabelledArticle]:
+    """Labelled articles of one file, `.csv` or JSON Lines. Raises LabelError naming file and row."""
+    path = Path(path)
+    rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _json_rows(path)
+    try:
+        for number, row in rows:
+            yield _article(row, taxonomy, f"{path}:{number}")
+    except OSError as error:
+        raise LabelError(f"cannot be read ({error.strerror})", where=str(path), remedy="check the path") from error
+    except UnicodeDecodeError as error:
+        raise LabelError("is not UTF-8", where=str(path), remedy="convert it, e.g. with iconv -t utf-8") from error
+
+
+def digest(articles: Sequence[LabelledArticle]) -> str:
+    """SHA-256 over ids, sentences and labels, whatever the order of articles: a data set's name in a model card."""
+    lines = sorted(
+        json.dumps([a.id, a.sentences, {str(k): dict(v) for k, v in a.labels.items()}], sort_keys=True)
+        for a in articles
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    with path.open("rb") as handle:
+        number = 0
+        while line := handle.readline(_MAX_LINE + 1):
+            number += 1
+            where = f"{path}:{number}"
+            if len(line) > _MAX_LINE:
+                raise LabelError(f"the row is longer than {_MAX_LINE} bytes", where=where, remedy="split the article")
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line.decode("utf-8"))
+            except (json.JSONDecodeError, RecursionError) as error:
+                raise LabelError(f"the row is not JSON ({error})", where=where, remedy="one object a line") from error
+            if not isinstance(row, dict):
+                raise LabelError("the row is not a JSON object", where=where, remedy="one object a line")
+            yield number, row
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    with path.open(encoding="utf-8-sig", newline="") as handle:
+        reader = csv.DictReader(handle)
+        try:
+            for row in reader:
+                labels = [part for part in (row.get("labels") or "").replace(";", ",").split(",") if part.strip()]
+                yield reader.line_num, {**row, "labels": [part.strip() for part in labels]}
+        except csv.Error as error:
+            raise LabelError(f"is not CSV ({error})", where=f"{path}:{reader.line_num}") from error
+
+
+def _article(row: dict[str, Any], taxonomy: Taxonomy, where: str) -> LabelledArticle:
+    def fail(message: str, remedy: str) -> LabelError:
+        return LabelError(message, where=where, remedy=remedy)
+
+    if "sentences" in row:
+        sentences, labels = row["sentences"], row.get("labels") or {}
+        if not isinstance(sentences, list) or not sentences or not all(isinstance(s, str) for s in sentences):
+            raise fail("'sentences' is not a list of strings", "give [title, sentence, …]")
+        if not isinstance(labels, dict):
+            raise fail("'labels' is not a mapping from sentence to narratives", 'e.g. {"3": {"x": "support"}}')
+    elif isinstance(row.get("text"), str):
+        # flat rows: one sentence without a title
+        sentences = ["", row["text"]]
+        flat = row.get("labels") or []
+        if isinstance(flat, str):
+            flat = [flat]
+        if not isinstance(flat, (list, dict)):
+            raise fail("'labels' is not a list", 'e.g. ["a", "b"]')
+        labels = {"1": flat if isinstance(flat, dict) else dict.fromkeys(map(str, flat), "support")} if flat else {}
+    else:
+        raise fail("the row has neither 'sentences' nor 'text'", "see corpus/labels/README.md for the form")
+    checked: dict[int, dict[str, str]] = {}
+    for key, carried in labels.items():
+        if not str(key).isdigit() or int(key) >= len(sentences):
+            raise fail(f"label index {key!r} is not one of {len(sentences)} sentences", "indices count from the title")
+        if not isinstance(carried, dict):
+            raise fail(f"the labels of sentence {key} are not a mapping", 'e.g. {"x": "support"}')
+        for narrative, stance in carried.items():
+            if narrative not in taxonomy:
+                known = ", ".join(taxonomy)
+                raise fail(f"unknown narrative {narrative!r} in sentence {key}", f"the taxonomy has {known}")
+            if stance not in _STANCES:
+                raise fail(f"unknown stance {stance!r} in sentence {key}", "use support or reject")
+        if carried:
+            checked[int(key)] = dict(carried)
+    clean = tuple(normalise(s) for s in sentences)
+    text = {k: str(row.get(k) or "") for k in ("publisher", "date", "gate", "primary", "annotator")}
+    key = str(row.get("id") or content_id(clean[0], "\n".join(clean[1:])))
+    return LabelledArticle(key, clean, checked, **text, source=where)

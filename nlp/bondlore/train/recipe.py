@@ -1,0 +1,74 @@
+"""A recipe: everything a training run depends on besides its labels. One TOML file reproduces a run."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from bondlore.errors import InputError
+from bondlore.tag.windows import WindowPlan
+
+__all__ = ["Recipe", "read"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Defaults are those of the shipped model; models/README.md says what was tried.
+
+    `base`: folder or hub name of a Hugging Face encoder. `epochs`: passes over the labels.
+    `learning_rate` is the top layer's; each layer below has `layer_decay` times the one above it.
+    `batch`: windows a step. `folds`: held-out folds for calibration and thresholds (0 skips them, and
+    leaves the model uncalibrated). `stance_weight`: weight of the stance loss against presence.
+    `soften`: label smoothing towards the base rate. `threads`: 0 takes what the machine has.
+    """
+
+    base: str = ""
+    epochs: int = 8
+    learning_rate: float = 1e-4
+    head_learning_rate: float = 1e-3
+    layer_decay: float = 0.9
+    weight_decay: float = 0.01
+    warmup: float = 0.1
+    batch: int = 8
+    dropout: float = 0.1
+    stance_weight: float = 0.3
+    soften: float = 0.0
+    folds: int = 3
+    seed: int = 0
+    threads: int = 0
+    freeze_embeddings: bool = True
+    window: WindowPlan = field(default_factory=WindowPlan)
+
+    def plain(self) -> dict[str, Any]:
+        """For the model's record; the base is named by its folder's name alone, never by a local path."""
+        return asdict(self) | {"base": Path(self.base).name}
+
+
+def read(path: Path | str) -> Recipe:
+    """A recipe from TOML. Unknown keys and wrong types are errors. Raises InputError."""
+    path = Path(path)
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", where=str(path), remedy="check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"is not TOML ({error})", where=str(path), remedy="mend the syntax") from error
+    window = data.pop("window", {})
+    return Recipe(**_checked(Recipe, data, path), window=WindowPlan(**_checked(WindowPlan, window, path)))
+
+
+def _checked(kind: type[Any], data: dict[str, Any], path: Path) -> dict[str, Any]:
+    known = {f.name: f.default for f in fields(kind) if f.name != "window"}
+    out = {}
+    for key, value in data.items():
+        if key not in known:
+            raise InputError(f"unknown key {key!r}", where=str(path), remedy=f"known keys: {', '.join(known)}")
+        wanted = type(known[key])
+        if isinstance(value, int) and wanted is float:
+            value = float(value)
+        if type(value) is not wanted:
+            raise InputError(f"{key} must be {wanted.__name__}, not {value!r}", where=str(path))
+        out[key] = value
+    return out

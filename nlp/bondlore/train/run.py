@@ -1,0 +1,175 @@
+"""Labels to a model folder, in one call: folds, calibration, the final fit, export, parity gate, card."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bondlore import __version__
+from bondlore.errors import LabelError, MissingExtraError, ModelError
+from bondlore.progress import say
+from bondlore.tag import bundle as bundles
+from bondlore.tag.bundle import Bundle, Calibration, file_digest
+from bondlore.taxonomy import Taxonomy
+from bondlore.train import labels as label_files
+from bondlore.train.labels import LabelledArticle
+from bondlore.train.recipe import Recipe
+from bondlore.train.split import folds
+
+__all__ = ["train"]
+
+_FEWEST = 8  # articles
+
+
+def train(
+    articles: Sequence[LabelledArticle],
+    taxonomy: Taxonomy,
+    recipe: Recipe,
+    out: Path,
+    *,
+    now: datetime,
+    sources: Sequence[str] = (),
+    report: Callable[[str], None] = say,
+) -> Bundle:
+    """Train on `articles` and write a model folder at `out`, complete or not at all.
+
+    Raises LabelError when the labels cannot teach anything, ModelError when the base cannot be loaded or
+    the exported model strays from fp32.
+    """
+    _check(articles, taxonomy)
+    if (out / bundles.MANIFEST).exists() is False and out.exists() and any(out.iterdir()):
+        raise ModelError("is not empty and holds no model", where=str(out), remedy="choose another --out")
+    try:
+        import torch
+
+        from bondlore.train import calibration as calibrating
+        from bondlore.train import export, fit
+    except ImportError as error:
+        raise MissingExtraError("train", str(error.name)) from error
+    torch.set_num_threads(recipe.threads or len(os.sched_getaffinity(0)))
+    reader = _reader(recipe.base)
+    data = fit.examples(articles, reader, taxonomy, recipe)
+    report(f"train: {len(articles)} articles, {sum(len(a.sentences) for a in articles)} sentences, {len(data)} windows")
+
+    def one(chosen: set[int], seed: int, name: str) -> Any:
+        def after(epoch: int, loss: float) -> None:
+            report(f"train: {name}, epoch {epoch + 1}/{recipe.epochs}, loss {loss:.4f}")
+
+        part = [e for e in data if e.article in chosen]
+        return fit.fit(part, reader, len(taxonomy), recipe, seed=seed, after_epoch=after)
+
+    everything = set(range(len(articles)))
+    held_out: dict[int, Any] = {}
+    for number, fold in enumerate(folds(articles, recipe.folds, seed=recipe.seed) if recipe.folds > 1 else []):
+        model = one(everything - set(fold), recipe.seed + number, f"fold {number + 1}/{recipe.folds}")
+        held_out |= fit.predict(model, [e for e in data if e.article in set(fold)], reader)
+    settled = calibrating.calibrate(held_out, articles, taxonomy) if held_out else _uncalibrated(taxonomy)
+    confusion = calibrating.count_errors(held_out, articles, taxonomy, settled) if held_out else {}
+    model = one(everything, recipe.seed, "final")
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".train-") as temporary:
+        folder = Path(temporary) / out.name
+        folder.mkdir()
+        report("train: exporting int8")
+        export.to_onnx(model, folder / "model.onnx")
+        names = export.save_encoder(model, folder)
+        reader.tokenizer.save(str(folder / "tokenizer.json"))
+        sample = data[:: max(1, len(data) // 150)]
+        reference = fit.predict(model, [e for e in data if e.article in {s.article for s in sample}], reader)
+        checked = export.parity(
+            folder / "model.onnx",
+            reference,
+            sample,
+            slope=settled.slope,
+            intercept=settled.intercept,
+            threshold=settled.threshold,
+        )
+        if not checked.passed:
+            report(
+                f"train: warning: int8 differs from fp32 by {checked.mean_difference:.4f} on average and agrees on"
+                f" {checked.agreement:.2%} of sentences (gate: 0.01 and 99.5%)"
+            )
+        bundle = Bundle(
+            name=out.name,
+            taxonomy=taxonomy,
+            window=recipe.window,
+            calibration=settled,
+            special={"cls": reader.cls, "sep": reader.sep, "pad": reader.pad},
+            files={n: file_digest(folder / n) for n in ["model.onnx", "tokenizer.json", *names]},
+            confusion=confusion,
+            training={
+                "recipe": recipe.plain(),
+                "labels": {"sha256": label_files.digest(articles), "articles": len(articles), "sources": list(sources)},
+                "parity": {
+                    "mean_difference": round(checked.mean_difference, 5),
+                    "agreement": round(checked.agreement, 5),
+                },
+                "trained_on": now.date().isoformat(),
+            },
+            code_version=__version__,
+            folder=folder,
+        )
+        bundles.write(bundle, folder)
+        from bondlore.train.card import write_card
+
+        write_card(bundle, articles, folder / "README.md")
+        _install(folder, out)
+    report(f"train: wrote {out}")
+    return replace(bundle, folder=out)
+
+
+def _check(articles: Sequence[LabelledArticle], taxonomy: Taxonomy) -> None:
+    if len(articles) < _FEWEST:
+        remedy = f"give at least {_FEWEST}, a few for each narrative"
+        raise LabelError(f"only {len(articles)} labelled articles", remedy=remedy)
+    seen = {n for a in articles for carried in a.labels.values() for n in carried}
+    if not seen:
+        raise LabelError("no sentence carries any narrative", remedy="label some sentences")
+    if missing := [n for n in taxonomy if n not in seen]:
+        say(f"train: warning: no example of {', '.join(missing)}; the model will never find it")
+
+
+def _reader(base: str) -> Any:
+    """Tokenizer of the base, and its special ids. Raises ModelError."""
+    from transformers import AutoTokenizer
+    from transformers.utils import logging as hf_logging
+
+    from bondlore.train.fit import Reader
+
+    hf_logging.disable_progress_bar()
+    try:
+        whole = AutoTokenizer.from_pretrained(base, use_fast=True)
+        backend = whole.backend_tokenizer
+    except Exception as error:  # the hub client and the loaders raise some dozen classes
+        reason = " ".join(str(error).split())[:200]
+        remedy = "pass --base a folder with a Hugging Face encoder (safetensors), or a hub name"
+        raise ModelError(f"cannot be loaded ({reason})", where=base or "base", remedy=remedy) from error
+    backend.no_padding()
+    backend.no_truncation()
+    return Reader(backend, whole.cls_token_id, whole.sep_token_id, whole.pad_token_id)
+
+
+def _uncalibrated(taxonomy: Taxonomy) -> Calibration:
+    from bondlore.train.calibration import NEUTRAL
+
+    n = len(taxonomy)
+    return Calibration((1.0,) * n, (0.0,) * n, (0.5,) * n, 0.5, NEUTRAL)
+
+
+def _install(folder: Path, out: Path) -> None:
+    """Move a finished folder into place; an older model there gives way only now."""
+    old = out.with_name(f".{out.name}.old-{os.getpid()}")
+    if out.exists():
+        for kept in ("floors.json",):
+            if (out / kept).exists():
+                shutil.copy2(out / kept, folder / kept)
+        out.rename(old)
+    folder.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
