@@ -92,11 +92,13 @@ def count_errors(
 ) -> dict[str, Any]:
     """Article-level out-of-fold confusion of presence, support and rejection, by narrative.
 
-    `measure` corrects counted shares with it. Keys: tp, fp, fn, tn.
+    `measure` corrects counted shares with it. Keys: tp, fp, fn, tn. Articles labelled off topic are left out:
+    shares are taken over articles on the subject, and easy negatives would make the false-positive rate too small.
     """
     counts = {n: {s: dict.fromkeys(("tp", "fp", "fn", "tn"), 0) for s in _SERIES} for n in taxonomy}
     threshold = np.asarray(calibration.threshold)
-    for i, (presence, stance) in logits.items():
+    on_subject = {i: pair for i, pair in logits.items() if articles[i].gate != "off_topic"}
+    for i, (presence, stance) in on_subject.items():
         p = _sigmoid(np.asarray(calibration.slope) * presence + np.asarray(calibration.intercept))
         denied = _sigmoid(stance) >= calibration.reject_threshold
         gold, gold_reject = targets(articles[i], taxonomy)
@@ -106,7 +108,7 @@ def count_errors(
             for series in _SERIES:
                 cell = ("t" if said[series] == true[series] else "f") + ("p" if said[series] else "n")
                 counts[narrative][series][cell] += 1
-    return {"level": "article", "n": len(logits), "source": "out-of-fold training labels", "narratives": counts}
+    return {"level": "article", "n": len(on_subject), "source": "out-of-fold training labels", "narratives": counts}
 
 
 _SERIES = ("presence", "support", "rejection")

@@ -12,7 +12,7 @@ from bondlore.taxonomy import Taxonomy
 from bondlore.train.figures import Figures, score
 from bondlore.train.labels import LabelledArticle
 
-__all__ = ["baseline", "evaluate", "gold_rows", "predictions"]
+__all__ = ["baseline", "figures", "gold_rows", "predictions"]
 
 
 def gold_rows(articles: Sequence[LabelledArticle]) -> dict[str, dict[str, Any]]:
@@ -38,12 +38,15 @@ def predictions(
     return out
 
 
-def evaluate(
-    tagger: Tagger, articles: Sequence[LabelledArticle], *, draws: int = 1000, each: Callable[[], None] | None = None
+def figures(
+    found: Mapping[str, Mapping[str, Any]],
+    articles: Sequence[LabelledArticle],
+    taxonomy: Taxonomy,
+    *,
+    draws: int = 1000,
 ) -> Figures:
-    """All figures of `train.figures`, with bootstrap intervals."""
-    found = predictions(tagger, articles, each=each)
-    return _score(found, articles, tagger.taxonomy, draws)
+    """All figures of `train.figures` for predictions by article id, with bootstrap intervals."""
+    return score(gold_rows(articles), found, narratives=taxonomy.ids, core=taxonomy.core, draws=draws)
 
 
 def baseline(
@@ -73,10 +76,5 @@ def baseline(
                 labels[str(i)] = carried
             row += 1
         found[article.id] = {"labels": labels, "scores": scores}
-    return _score(found, articles, taxonomy, draws)
+    return figures(found, articles, taxonomy, draws=draws)
 
-
-def _score(
-    found: Mapping[str, Mapping[str, Any]], articles: Sequence[LabelledArticle], taxonomy: Taxonomy, draws: int
-) -> Figures:
-    return score(gold_rows(articles), found, narratives=taxonomy.ids, core=taxonomy.core, draws=draws)

@@ -1,0 +1,5 @@
+"""`python -m bondlore`."""
+
+from bondlore.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,229 @@
+"""The steps of the main job, in order: poll or import, tag what is new, measure, write the report.
+
+Commands and the demo are thin callers of these. Each step takes what it needs, the clock included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bondlore import resources
+from bondlore.clock import Clock
+from bondlore.errors import InputError
+from bondlore.progress import Progress
+from bondlore.tagging import row
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from bondlore.ingest.archive import Reject
+    from bondlore.ingest.poll import Feed, Getter
+    from bondlore.measure.confusion import Confusion
+    from bondlore.measure.yields import Yields
+    from bondlore.report.data import Quality, ReportData
+    from bondlore.store.store import Store
+    from bondlore.tag.bundle import Bundle
+    from bondlore.tag.tagger import Tagger
+
+__all__ = [
+    "Imported",
+    "Polled",
+    "Tagged",
+    "add_archive",
+    "last_day",
+    "load_yields",
+    "make_report",
+    "poll_feeds",
+    "read_tagged",
+    "tag_store",
+    "usable_confusion",
+]
+
+_TAG_CHUNK = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """One poll of every feed: articles new to the store, feeds that answered, feeds that did not and why."""
+
+    new: int
+    updated: int
+    answered: int
+    failing: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """Articles read, those new to the store, and rows refused."""
+
+    read: int
+    new: int
+    updated: int
+    rejects: tuple[Reject, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """Articles tagged now, and those that failed (kept with their reason, tried again next time)."""
+
+    done: int
+    failed: int
+
+
+def poll_feeds(store: Store, feeds: Sequence[Feed], fetcher: Getter, *, clock: Clock) -> Polled:
+    """Poll every feed once and keep what is new. One bad feed costs one feed."""
+    from bondlore.ingest.poll import poll
+
+    new = updated = answered = 0
+    failing = []
+    with Progress("poll", total=len(feeds), unit="feeds") as progress:
+        for result in poll(feeds, fetcher, store.feed_states(), clock=clock):
+            added = store.save_poll(result)
+            new, updated = new + added.new, updated + added.updated
+            bad = result.outcome in ("failed", "gone")
+            if bad:
+                name = result.feed.title or result.feed.publisher or result.feed.url
+                failing.append((name, result.state.last_error or "; ".join(result.problems)))
+            answered += not bad
+            progress.step(failed=int(bad))
+    store.cluster()
+    return Polled(new, updated, answered, tuple(failing))
+
+
+def add_archive(
+    store: Store,
+    paths: Sequence[Path],
+    *,
+    clock: Clock,
+    mapping: Mapping[str, str] | None = None,
+    limit: int | None = None,
+    zone: str = "",
+) -> Imported:
+    """Read an archive into the store. Idempotent: the same rows again change nothing."""
+    from bondlore.ingest.archive import read_archive
+
+    rejects: list[Reject] = []
+    source = ", ".join(p.name for p in paths)
+    with Progress("import", unit="articles") as progress:
+
+        def counted() -> object:
+            for article in read_archive(paths, mapping=mapping, rejects=rejects, limit=limit, zone=zone, clock=clock):
+                yield article
+                progress.step()
+
+        added = store.add(counted(), source=source, seen_at=clock())  # type: ignore[arg-type]
+    store.cluster()
+    return Imported(progress.done, added.new, added.updated, tuple(rejects))
+
+
+def tag_store(store: Store, tagger: Tagger) -> Tagged:
+    """Tag whatever in the store this model has not read. Kept every few dozen articles: interrupt it freely."""
+    waiting = list(store.untagged(tagger.model))
+    rows: list[dict[str, object]] = []
+    failed = 0
+    with Progress("tag", total=len(waiting), unit="articles") as progress:
+        for article in waiting:
+            try:
+                rows.append(row(article, tagger.tag_one(article)))
+            except Exception as error:  # one poison article must not stop the day; its row keeps the reason
+                failed += 1
+                rows.append(row(article, None, error=f"{type(error).__name__}: {error}"))
+                progress.step(0, failed=1)
+            if len(rows) >= _TAG_CHUNK:
+                store.save_taggings(rows, model=tagger.model)
+                rows = []
+            progress.step()
+        if rows:
+            store.save_taggings(rows, model=tagger.model)
+    return Tagged(len(waiting) - failed, failed)
+
+
+def load_yields(path: Path | None = None) -> Yields:
+    """Yields of a file; without one, the shipped table."""
+    from bondlore.measure import yields
+
+    return yields.load_yields(path or resources.find("corpus/yields/treasury.csv"))
+
+
+def make_report(
+    table: pa.Table,
+    bundle: Bundle,
+    yields: Yields | None,
+    *,
+    day: date | None = None,
+    freq: str = "W",
+    by: str = "cluster",
+    denominator: str = "bond",
+    quality: Quality | None = None,
+    stamp: str = "",
+) -> ReportData:
+    """Measure the tagged table up to `day` (by default its last dated article) and build the page's data.
+
+    Shares are corrected with the model's own held-out error counts. Raises InputError for a table without a dated
+    article.
+    """
+    from bondlore.measure.shares import shares
+    from bondlore.report.build import build_report
+    from bondlore.report.rows import up_to
+
+    day = day or last_day(table)
+    known = up_to(table, day)
+    confusion = usable_confusion(table, bundle)
+    series = shares(known, bundle.taxonomy, freq=freq, by=by, denominator=denominator, confusion=confusion)
+    if yields is not None:
+        yields = yields.between(day - timedelta(days=2 * 366), day)
+    return build_report(known, series, yields, bundle.taxonomy, date=day, model=bundle.id, quality=quality, stamp=stamp)
+
+
+def usable_confusion(table: pa.Table, bundle: Bundle) -> Confusion | None:
+    """The model's held-out error counts if it tagged every row; else None, and shares stay plain counts."""
+    import pyarrow.compute as pc
+
+    from bondlore.measure.confusion import parse_confusion
+
+    models = [m for m in pc.unique(table["model"]).to_pylist() if m]
+    if not bundle.confusion or models != [bundle.id]:
+        return None
+    return parse_confusion(bundle.confusion, where=str(bundle.folder))
+
+
+def read_tagged(source: str | Path, bundle: Bundle, *, model: str | None = None) -> pa.Table:
+    """The tagged table behind `source`: a folder that `bondlore tag --out` committed, or a store.
+
+    Raises InputError when it is neither, or holds narratives of another taxonomy.
+    """
+    path = Path(source)
+    if path.is_dir():
+        from bondlore.tag.batch import read_tagged as read_folder
+
+        table = read_folder(path)
+        if missing := [n for n in bundle.taxonomy if f"v_{n}" not in table.column_names]:
+            raise InputError(
+                f"was tagged with another taxonomy (no column v_{missing[0]})",
+                where=str(path),
+                remedy="pass the --model it was tagged with",
+            )
+        return table
+    from bondlore.store import Store
+
+    with Store.open(source, create=False) as store:
+        return store.tagged(model=model, taxonomy=bundle.taxonomy)
+
+
+def last_day(table: pa.Table) -> date:
+    """The news day of the last dated article. Raises InputError when no article is dated."""
+    import pyarrow.compute as pc
+
+    from bondlore.measure.calendar import news_day
+
+    latest = pc.max(table["published_at"]).as_py()
+    if latest is None:
+        raise InputError(
+            "no article has a date, so there is no series to draw",
+            remedy="import dates with --map published=<column>",
+        )
+    return news_day(latest)

@@ -1,0 +1,72 @@
+"""The command line: one thin module a command, imported only when that command runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from bondlore import __version__
+from bondlore.errors import BondloreError
+from bondlore.progress import say
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("demo", "run the whole chain offline on the shipped sample and write a report"),
+    "classify": ("classify", "read one article: narratives, stance, evidence sentences"),
+    "ingest": ("ingest", "poll the feeds once into the store"),
+    "import": ("importing", "read an archive (JSON Lines, CSV, Parquet, folders) into the store"),
+    "tag": ("tag", "tag an archive into Parquet, resumable; or whatever in the store is untagged"),
+    "share": ("share", "each narrative's share of coverage over time, with intervals"),
+    "yields": ("yields", "fetch, refresh or show Treasury yields"),
+    "report": ("report", "write the narrative report: HTML, PNG, Markdown, JSON"),
+    "daily": ("daily", "ingest, yields, tag and report in one go, for cron"),
+    "train": ("train", "labels to a model folder, in one command"),
+    "evaluate": ("evaluate", "score a model on labelled articles"),
+    "labels": ("labels", "check a labels file before training"),
+    "search": ("search", "full-text search in the store"),
+    "doctor": ("doctor", "what is installed, what is missing, and the command that mends it"),
+}
+
+_EXIT_BAD_INPUT, _EXIT_USAGE, _EXIT_INTERRUPTED = 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command. Exit codes: 0 done, 1 bad input, 2 usage, 3 done in part, 130 interrupted."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0 if args else _EXIT_USAGE
+    if args[0] in ("-V", "--version"):
+        print(f"bondlore {__version__}")
+        return 0
+    name, *rest = args
+    if name not in COMMANDS:
+        say(f"bondlore: error: no command {name!r}; bondlore --help lists them")
+        return _EXIT_USAGE
+    module = import_module(f"bondlore.cli.{COMMANDS[name][0]}")
+    try:
+        return int(module.run(module.parser().parse_args(rest)))
+    except BondloreError as error:
+        say(f"bondlore {name}: error: {error}")
+        return _EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        say(f"\nbondlore {name}: interrupted; nothing half-written is kept, run the same command again to go on")
+        return _EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # the reader of our output (head, less) has gone: not an error
+        sys.stderr.close()
+        return 0
+
+
+def _help() -> str:
+    lines = "\n".join(f"  {name:<10}{summary}" for name, (_, summary) in COMMANDS.items())
+    return f"""usage: bondlore COMMAND [options]
+
+Which causal story does bond-market news push for the move in Treasury yields, who denies it, and how often?
+
+{lines}
+
+bondlore COMMAND --help tells more, with an example. bondlore --version names this version.
+First steps: bondlore demo"""

@@ -1,0 +1,102 @@
+"""`bondlore daily`: ingest, yields, tag, report, for cron."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bondlore import resources
+from bondlore.cli.options import add_db, add_model, builder, database, print_json
+from bondlore.clock import utc_now
+from bondlore.errors import StoreError, YieldsError
+from bondlore.progress import say
+
+__all__ = ["parser", "run"]
+
+_EXAMPLE = """  bondlore daily --db /srv/bonds/news.db --feeds my-feeds.opml --out /srv/bonds/reports
+  # cron, after the close in New York:  5 17 * * 1-5  bondlore daily ..."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Arguments of `bondlore daily`."""
+    p = builder("daily", "Poll the feeds, refresh yields, tag what is new, write the day's report.", _EXAMPLE)
+    p.add_argument("--feeds", metavar="OPML", type=Path, help="a feed list (default: the shipped public feeds)")
+    p.add_argument("--out", type=Path, metavar="DIR", default=Path("reports"), help="one folder a day goes here")
+    p.add_argument("--yields", type=Path, metavar="CSV", default=Path("yields.csv"), help="refreshed in place")
+    p.add_argument("--source", choices=("fred", "treasury", "none"), default="treasury", help="of yields")
+    p.add_argument("--allow-private", action="store_true", help="allow feeds on this machine or a private network")
+    p.add_argument("--json", action="store_true", help="machine-readable result")
+    add_model(p)
+    add_db(p)
+    return p
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit code 3 when a feed or the yields failed: the page says which. Safe to run again, and from two crons."""
+    from bondlore import chain
+    from bondlore.cli.yields import refresh
+    from bondlore.ingest.fetch import Fetcher
+    from bondlore.ingest.opml import read_opml
+    from bondlore.measure.calendar import news_day
+    from bondlore.report.data import Feed, Quality
+    from bondlore.report.write import write_report
+    from bondlore.store import Store
+    from bondlore.tag.tagger import Tagger
+
+    feeds = read_opml(args.feeds or resources.find("corpus/feeds.opml"))
+    address = database(args)
+    notes: list[str] = []
+    with _alone(Path(address + ".daily.lock")), Store.open(address) as store:
+        tagger = Tagger.load(args.model)
+        polled = chain.poll_feeds(store, feeds, Fetcher(allow_private=args.allow_private), clock=utc_now)
+        if args.source != "none":
+            try:
+                refresh(args.yields, source=args.source)
+            except YieldsError as error:
+                notes.append("Yields could not be refreshed; the last known ones are shown.")
+                say(f"daily: {error}")
+        tagged = chain.tag_store(store, tagger)
+        table = store.tagged(model=tagger.model, taxonomy=tagger.taxonomy)
+        now = utc_now()
+        quality = Quality(
+            feeds_polled=len(feeds),
+            feeds_failing=tuple(Feed(name, problem) for name, problem in polled.failing),
+            notes=tuple(notes),
+        )
+        day = news_day(now)
+        data = chain.make_report(
+            table,
+            tagger.bundle,
+            chain.load_yields(args.yields if args.yields.exists() else None),
+            day=day,
+            quality=quality,
+            stamp=now.isoformat(timespec="seconds"),
+        )
+        paths = write_report(data, args.out / day.isoformat())
+    for name, problem in polled.failing:
+        say(f"daily: {name}: {problem}")
+    if args.json:
+        print_json({"new": polled.new, "tagged": tagged.done, "failed": tagged.failed, "report": paths})
+    else:
+        print(f"{polled.new} new articles, {tagged.done} tagged; report: {paths['html']}")
+    return 3 if polled.failing or notes or tagged.failed else 0
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold a lock file for the run. Raises StoreError when another run holds it."""
+    try:
+        handle = path.open("w")
+    except OSError as error:
+        raise StoreError(
+            f"cannot be written ({error.strerror})", where=str(path), remedy="choose another --db"
+        ) from error
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreError("another bondlore daily is at work", where=str(path), remedy="wait for it") from error
+        yield

@@ -1,0 +1,76 @@
+"""`bondlore evaluate`: a model's figures on labelled articles."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from bondlore import atomic
+from bondlore.cli.options import builder, print_json
+from bondlore.errors import InputError
+from bondlore.progress import Progress
+
+__all__ = ["parser", "run"]
+
+_EXAMPLE = """  bondlore evaluate models/default corpus/labels/passages.dev.jsonl
+  bondlore evaluate models/mine dev.jsonl --baselines train.jsonl --json"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Arguments of `bondlore evaluate`."""
+    p = builder("evaluate", "Score a model on labelled articles, end to end, with 95% bootstrap intervals.", _EXAMPLE)
+    p.add_argument("model", metavar="MODEL", help="a model folder or hub name")
+    p.add_argument("labels", metavar="LABELS", nargs="+", type=Path, help="each file is scored by itself")
+    p.add_argument(
+        "--baselines", nargs="+", type=Path, metavar="TRAIN", help="TF-IDF trained on these labels, beside it"
+    )
+    p.add_argument("--predictions", type=Path, metavar="FILE", help="also write labels and scores as JSON Lines")
+    p.add_argument("--card", action="store_true", help="write the table into the model's card")
+    p.add_argument("--json", action="store_true", help="machine-readable result")
+    return p
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print one table a labels file. Raises LabelError, ModelError, MissingExtraError."""
+    from bondlore.tag.tagger import Tagger
+    from bondlore.train import evaluate, labels
+    from bondlore.train.card import figures_table
+
+    tagger = Tagger.load(args.model)
+    results: dict[str, dict[str, Any]] = {}
+    written: list[dict[str, Any]] = []
+    for path in args.labels:
+        articles = labels.read_all([path], tagger.taxonomy)
+        with Progress(f"evaluate {path.name}", total=len(articles), unit="articles") as progress:
+            found = evaluate.predictions(tagger, articles, each=progress.step)
+        results[path.name] = evaluate.figures(found, articles, tagger.taxonomy).plain()
+        written += [{"id": key, **value} for key, value in found.items()]
+        if args.baselines:
+            known = labels.read_all(args.baselines, tagger.taxonomy)
+            results[f"{path.name}: TF-IDF"] = evaluate.baseline(known, articles, tagger.taxonomy).plain()
+    if args.predictions:
+        import json
+
+        atomic.write_text(args.predictions, "".join(json.dumps(row) + "\n" for row in written))
+    if args.card:
+        _into_card(Path(args.model) / "README.md", figures_table(results))
+    if args.json:
+        print_json({"model": tagger.model, "results": results})
+    else:
+        print(f"model {tagger.model}\n{figures_table(results)}")
+    return 0
+
+
+def _into_card(card: Path, table: str) -> None:
+    from bondlore.train.card import FIGURES_MARK
+
+    try:
+        head, mark, rest = card.read_text(encoding="utf-8").partition(FIGURES_MARK)
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", where=str(card), remedy="leave --card away") from error
+    if not mark:
+        raise InputError(f"has no {FIGURES_MARK} mark", where=str(card), remedy="add the line where figures belong")
+    _, _, after = rest.partition("\n## ")
+    note = "End to end, shipped thresholds, int8; 95% bootstrap intervals over articles (`bondlore evaluate --card`)."
+    atomic.write_text(card, f"{head}{mark}\n{table}\n\n{note}\n\n## {after}")

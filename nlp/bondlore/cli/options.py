@@ -1,0 +1,97 @@
+"""Arguments and outputs that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from bondlore.errors import InputError
+
+__all__ = [
+    "add_db",
+    "add_model",
+    "add_taxonomy",
+    "builder",
+    "database",
+    "mapping",
+    "parse_day",
+    "positive",
+    "print_json",
+]
+
+DEFAULT_DB = "bondlore.db"
+
+
+def builder(command: str, summary: str, example: str) -> argparse.ArgumentParser:
+    """A parser whose help ends with an example."""
+    return argparse.ArgumentParser(
+        prog=f"bondlore {command}",
+        description=summary,
+        epilog=f"example:\n{example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_db(parser: argparse.ArgumentParser) -> None:
+    """--db URL or path; BONDLORE_DB, else bondlore.db in this folder."""
+    parser.add_argument("--db", metavar="URL", help=f"the store (default: $BONDLORE_DB, else {DEFAULT_DB})")
+
+
+def database(args: argparse.Namespace) -> str:
+    """The store's address from --db, the environment or the default."""
+    return str(args.db or os.environ.get("BONDLORE_DB") or DEFAULT_DB)
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """--model FOLDER or hub name."""
+    parser.add_argument("--model", metavar="M", help="a model folder or hub name (default: the shipped model)")
+
+
+def add_taxonomy(parser: argparse.ArgumentParser) -> None:
+    """--taxonomy FILE."""
+    parser.add_argument("--taxonomy", metavar="FILE", help="a taxonomy of your own (default: the shipped one)")
+
+
+def positive(text: str) -> int:
+    """An argparse type: an integer of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def parse_day(text: str) -> date:
+    """An argparse type: YYYY-MM-DD."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date; write YYYY-MM-DD") from error
+
+
+def mapping(text: str | None) -> dict[str, str] | None:
+    """`title=headline,text=body` to a mapping. Raises InputError."""
+    if not text:
+        return None
+    pairs = [part.partition("=") for part in text.split(",")]
+    if any(not (k.strip() and v.strip()) for k, _, v in pairs):
+        raise InputError(f"{text!r} is not a mapping", where="--map", remedy="write title=headline,text=body")
+    return {k.strip(): v.strip() for k, _, v in pairs}
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
+    sys.stdout.write("\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} is not JSON")

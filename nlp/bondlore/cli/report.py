@@ -1,0 +1,71 @@
+"""`bondlore report`: the page."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bondlore.cli.options import add_db, add_model, builder, database, parse_day, print_json
+from bondlore.clock import utc_now
+from bondlore.errors import InputError
+
+__all__ = ["FORMATS", "formats", "parser", "run"]
+
+_EXAMPLE = """  bondlore report --tagged tagged/ --out report/
+  bondlore report --db news.db --date 2025-04-09 --formats html,json"""
+FORMATS = ("html", "png", "md", "json")
+
+
+def formats(text: str) -> tuple[str, ...]:
+    """An argparse type: names of report formats, comma-separated."""
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not names or set(names) - set(FORMATS):
+        raise argparse.ArgumentTypeError(f"{text!r}: choose among {', '.join(FORMATS)}")
+    return names
+
+
+def parser() -> argparse.ArgumentParser:
+    """Arguments of `bondlore report`."""
+    p = builder("report", "Write the narrative report of a day: HTML, PNG, Markdown, JSON.", _EXAMPLE)
+    p.add_argument("--tagged", type=Path, metavar="DIR", help="a folder written by bondlore tag (instead of --db)")
+    p.add_argument(
+        "--date", type=parse_day, metavar="DATE", help="the report's day (default: the last dated article's)"
+    )
+    p.add_argument("--freq", choices=("D", "W", "M"), default="W", help="period of the charts (default W)")
+    p.add_argument("--yields", type=Path, metavar="FILE", help="yields (default: the shipped table)")
+    p.add_argument("--out", type=Path, metavar="DIR", default=Path("report"), help="default report/")
+    p.add_argument("--formats", type=formats, default=FORMATS, metavar="LIST", help="default html,png,md,json")
+    p.add_argument("--json", action="store_true", help="print the paths as JSON")
+    add_model(p)
+    add_db(p)
+    return p
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the report and print its paths. Raises InputError when there is nothing dated to report."""
+    from bondlore import chain
+    from bondlore.report.write import write_report
+    from bondlore.tag import bundle as bundles
+
+    if args.tagged and args.db:
+        raise InputError("both --tagged and --db", where="bondlore report", remedy="give one of them")
+    bundle = bundles.read(args.model, verify=())
+    table = chain.read_tagged(args.tagged or database(args), bundle)
+    if not table.num_rows:
+        remedy = "run bondlore import or ingest, then bondlore tag"
+        raise InputError("holds no tagged article", where=str(args.tagged or database(args)), remedy=remedy)
+    data = chain.make_report(
+        table,
+        bundle,
+        chain.load_yields(args.yields),
+        day=args.date,
+        freq=args.freq,
+        stamp=utc_now().isoformat(timespec="seconds"),
+    )
+    paths = write_report(data, args.out, formats=args.formats)
+    if args.json:
+        print_json(paths)
+    else:
+        for path in paths.values():
+            print(path)
+    return 0

@@ -1,0 +1,53 @@
+"""`bondlore train`: labels to a model folder."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from bondlore import taxonomy
+from bondlore.cli.options import add_taxonomy, builder, positive
+from bondlore.clock import utc_now
+from bondlore.errors import MissingExtraError
+from bondlore.tag import bundle as bundles
+
+__all__ = ["parser", "run"]
+
+_EXAMPLE = """  bondlore train my-labels.jsonl --out models/mine
+  bondlore train labels/*.jsonl --taxonomy mine.yaml --base path/to/encoder --recipe recipe.toml --out models/mine"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Arguments of `bondlore train`."""
+    p = builder("train", "Train a model on labelled articles and write its folder, complete or not at all.", _EXAMPLE)
+    p.add_argument("labels", metavar="LABELS", nargs="+", type=Path, help="JSON Lines (native or flat) or CSV")
+    p.add_argument("--out", type=Path, required=True, metavar="DIR", help="the model folder to write")
+    p.add_argument("--recipe", type=Path, metavar="TOML", help="everything a run depends on; see models/recipe.toml")
+    p.add_argument("--base", metavar="NAME|DIR", help="a Hugging Face encoder (default: the shipped model's own)")
+    p.add_argument("--epochs", type=positive, metavar="N", help="instead of the recipe's")
+    p.add_argument("--folds", type=int, metavar="N", help="held-out folds for calibration; 0 skips them")
+    p.add_argument("--seed", type=int, metavar="N", help="instead of the recipe's")
+    add_taxonomy(p)
+    return p
+
+
+def run(args: argparse.Namespace) -> int:
+    """Raises LabelError, TaxonomyError, ModelError, MissingExtraError."""
+    from bondlore.train import labels
+    from bondlore.train.recipe import Recipe, read
+
+    narratives = taxonomy.load(args.taxonomy)
+    articles = labels.read_all(args.labels, narratives)
+    recipe = read(args.recipe) if args.recipe else Recipe()
+    given = {k: getattr(args, k) for k in ("base", "epochs", "folds", "seed") if getattr(args, k) is not None}
+    recipe = replace(recipe, **given)
+    if not recipe.base:
+        recipe = replace(recipe, base=str(bundles.read(verify=()).folder / "encoder"))
+    try:
+        from bondlore.train.run import train
+    except ImportError as error:
+        raise MissingExtraError("train", str(error.name)) from error
+    made = train(articles, narratives, recipe, args.out, now=utc_now(), sources=[p.name for p in args.labels])
+    print(f"{made.id} in {args.out}")
+    return 0

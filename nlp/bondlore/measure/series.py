@@ -1,0 +1,125 @@
+"""What `measure` hands on: one table, one row a (period, narrative, series).
+
+Columns (see `SCHEMA`)
+    period_start, period_end  first and last calendar day of the period (inclusive)
+    narrative                 id from the taxonomy
+    series                    presence | support | rejection | contested
+    share                     the estimate in [0, 1]; null when refused
+    low, high                 95% interval; null when refused
+    uncorrected               plain counting, always given when there is anything to count
+    n                         size of the denominator: articles, clusters or mentions (see `denominator`, `by`);
+                              for `contested`, the articles (clusters) that carry the narrative
+    stories                   independent near-copy clusters behind `n`; the refusal floor is on these
+    n_audited                 hand-labelled articles used (0 unless method is ppi)
+    method                    uncorrected | adjusted_count | ppi
+    by                        article | cluster
+    denominator               bond | causal | mentions
+    freq                      D | W | M, or `window` for one trailing window
+    model, taxonomy           which model and which meaning of the labels made the row
+    reason                    "" or why the row was refused, fell back to plain counting, or was clipped
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Literal, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+__all__ = ["ASSUMPTIONS", "SCHEMA", "By", "Denominator", "Freq", "Method", "Series", "ShareSeries"]
+
+Series = Literal["presence", "support", "rejection", "contested"]
+Freq = Literal["D", "W", "M"]
+By = Literal["article", "cluster"]
+Denominator = Literal["bond", "causal", "mentions"]
+Method = Literal["uncorrected", "adjusted_count", "ppi"]
+
+ASSUMPTIONS: dict[str, str] = {
+    "uncorrected": "The model's verdicts are counted as they stand; the interval holds sampling error only.",
+    "adjusted_count": (
+        "The model errs at the rates seen in its out-of-fold test, in every period and among the counted articles; "
+        "the interval holds sampling error and the uncertainty of those rates."
+    ),
+    "ppi": "The audited articles were drawn at random with the inclusion probabilities given.",
+}
+
+SCHEMA = pa.schema(
+    [
+        ("period_start", pa.date32()),
+        ("period_end", pa.date32()),
+        ("narrative", pa.string()),
+        ("series", pa.string()),
+        ("share", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("uncorrected", pa.float64()),
+        ("n", pa.int64()),
+        ("stories", pa.int64()),
+        ("n_audited", pa.int64()),
+        ("method", pa.string()),
+        ("by", pa.string()),
+        ("denominator", pa.string()),
+        ("freq", pa.string()),
+        ("model", pa.string()),
+        ("taxonomy", pa.string()),
+        ("reason", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True, eq=False)
+class ShareSeries:
+    """Shares over time. `table` has `SCHEMA`, ordered by period, then taxonomy order, then series.
+
+    Every period between the first and the last has its rows; an empty one is refused (null share), so that a gap
+    stays a gap. `excluded` counts the table's rows that could not be used: {"error": .., "undated": ..,
+    "off_topic": ..}. `articles` counts those that could.
+    """
+
+    table: pa.Table
+    freq: str
+    by: str
+    denominator: str
+    model: str
+    taxonomy: str
+    articles: int
+    excluded: dict[str, int]
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @property
+    def periods(self) -> list[tuple[date, date]]:
+        """Distinct (start, end), oldest first."""
+        pairs = zip(self.table["period_start"].to_pylist(), self.table["period_end"].to_pylist(), strict=True)
+        return sorted(set(pairs))
+
+    @property
+    def narratives(self) -> list[str]:
+        """Narrative ids in table order."""
+        return cast(list[str], pc.unique(self.table["narrative"]).to_pylist())
+
+    def select(self, *, narrative: str | None = None, series: str | None = None) -> pa.Table:
+        """The rows of one narrative, one series, or both, oldest first."""
+        out = self.table
+        for column, wanted in (("narrative", narrative), ("series", series)):
+            if wanted is not None:
+                out = out.filter(pc.equal(out[column], wanted))
+        return out
+
+    def latest(self) -> pa.Table:
+        """The rows of the last period."""
+        if not len(self):
+            return self.table
+        return self.table.filter(pc.equal(self.table["period_start"], pc.max(self.table["period_start"])))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The table as dictionaries."""
+        return cast(list[dict[str, Any]], self.table.to_pylist())
+
+    @property
+    def assumptions(self) -> dict[str, str]:
+        """The sentence to print beside the series, for every method that occurs in it."""
+        return {m: ASSUMPTIONS[m] for m in pc.unique(self.table["method"]).to_pylist()}
