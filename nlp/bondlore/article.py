@@ -38,8 +38,10 @@ class Article:
 
 def normalise(text: str) -> str:
     """NFC text with every run of white space and control characters made one space."""
-    text = unicodedata.normalize("NFC", text)
-    return " ".join("".join(" " if unicodedata.category(c) in ("Cc", "Cf") else c for c in text).split())
+    words = unicodedata.normalize("NFC", text).split()
+    if not all(map(str.isprintable, words)):  # rare, and looking at every character is slow
+        words = "".join(" " if unicodedata.category(c) in ("Cc", "Cf") else c for c in " ".join(words)).split()
+    return " ".join(words)
 
 
 def content_id(title: str, text: str, *, publisher: str = "", published: str = "") -> str:

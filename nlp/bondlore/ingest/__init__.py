@@ -1,0 +1,1 @@
+"""The world -> Article: feeds, pages and archives, their dates and their dangers."""
