@@ -92,7 +92,9 @@ def test_one_place_for_each_dangerous_thing(root, pattern, home):
 
 
 def test_nothing_unpickles_or_evaluates(root):
-    banned = re.compile(r"^\s*(import|from) +(pickle|joblib|dill|shelve|marshal)|trust_remote_code *= *True|(^|[^.\w])(eval|exec)\(")
+    banned = re.compile(
+        r"^\s*(import|from) +(pickle|joblib|dill|shelve|marshal)|trust_remote_code *= *True|(^|[^.\w])(eval|exec)\("
+    )
     for path in modules(root):
         assert not [line for line in path.read_text().splitlines() if banned.search(line)], path
 
@@ -113,7 +115,9 @@ def test_no_code_knows_a_narrative_by_name(root):
     ids = [n for n in bondlore.taxonomy.load().ids if n != "other"]
     for path in modules(root):
         code = "\n".join(
-            line for line in path.read_text().splitlines() if ">>>" not in line and not line.lstrip().startswith(("'", "[", "#"))
+            line
+            for line in path.read_text().splitlines()
+            if ">>>" not in line and not line.lstrip().startswith(("'", "[", "#"))
         )
         tree = ast.parse(path.read_text())
         strings = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}

@@ -74,14 +74,14 @@ class Tagged:
     failed: int
 
 
-def poll_feeds(store: Store, feeds: Sequence[Feed], fetcher: Getter, *, clock: Clock) -> Polled:
+def poll_feeds(store: Store, feeds: Sequence[Feed], fetcher: Getter, *, clock: Clock, pause_s: float = 1.0) -> Polled:
     """Poll every feed once and keep what is new. One bad feed costs one feed."""
     from bondlore.ingest.poll import poll
 
     new = updated = answered = 0
     failing = []
     with Progress("poll", total=len(feeds), unit="feeds") as progress:
-        for result in poll(feeds, fetcher, store.feed_states(), clock=clock):
+        for result in poll(feeds, fetcher, store.feed_states(), clock=clock, pause_s=pause_s):
             added = store.save_poll(result)
             new, updated = new + added.new, updated + added.updated
             bad = result.outcome in ("failed", "gone")

@@ -50,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
     feeds = read_opml(sample / "feeds.opml")
     with Store.open(args.out / "demo.db") as store:
         with _served(sample) as port:
-            polled = chain.poll_feeds(store, feeds, _OnPort(Fetcher(allow_private=True), port), clock=utc_now)
+            getter = _OnPort(Fetcher(allow_private=True), port)
+            polled = chain.poll_feeds(store, feeds, getter, clock=utc_now, pause_s=0)
         imported = chain.add_archive(store, [sample / "archive.jsonl"], clock=utc_now)
         tagger = Tagger.load()
         tagged = chain.tag_store(store, tagger)

@@ -23,7 +23,7 @@ from bondlore.errors import InputError
 from bondlore.ingest.rows import RowReader, check_mapping
 from bondlore.ingest.text import plain
 
-__all__ = ["FORMATS", "Reject", "read_archive"]
+__all__ = ["FORMATS", "Reject", "archive_files", "read_archive"]
 
 FORMATS = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".html", ".htm", ".txt")
 _MAX_LINE = 8_000_000  # bytes
@@ -73,7 +73,7 @@ def read_archive(
 
 def _articles(paths: Sequence[Path], reader: RowReader, rejects: list[Reject] | None) -> Iterator[Article]:
     found, refused = 0, 0
-    for path in _files(paths):
+    for path in archive_files(paths):
         good = bad = 0
         for row in _rows(path, reader):
             reason = row.reason
@@ -113,7 +113,7 @@ def _kind(path: Path) -> str:
     return suffixes[-1] if suffixes and suffixes[-1] in FORMATS else ""
 
 
-def _files(paths: Sequence[Path]) -> Iterator[Path]:
+def archive_files(paths: Sequence[Path]) -> Iterator[Path]:
     """Files in order; of a folder all known ones, by name, without hidden ones and links. Raises InputError."""
     for path in paths:
         if path.is_dir():

@@ -77,4 +77,3 @@ def baseline(
             row += 1
         found[article.id] = {"labels": labels, "scores": scores}
     return figures(found, articles, taxonomy, draws=draws)
-

@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from bondlore.train.labels import LabelledArticle
 from bondlore.train.network import Batch, SentenceTagger, collate, load_encoder
 from bondlore.train.recipe import Recipe
 
-__all__ = ["Example", "Logits", "Reader", "examples", "fit", "predict"]
+__all__ = ["Example", "Logits", "Reader", "build", "examples", "fit", "predict"]
 
 Logits = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Presence and stance logits of one article, each [sentences, narratives]."""
@@ -28,12 +29,13 @@ Logits = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Text to windows: a tokenizer without special tokens, padding or truncation, and its special ids."""
+    """Text to windows: a tokenizer that neither pads nor truncates, its special ids, and how to save it."""
 
     tokenizer: Any
     cls: int
     sep: int
     pad: int
+    save: Callable[[Path], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,12 @@ def examples(articles: Sequence[LabelledArticle], reader: Reader, taxonomy: Taxo
     return out
 
 
+def build(narratives: int, recipe: Recipe) -> SentenceTagger:
+    """The network with the base's encoder and new heads, on the CPU."""
+    model: SentenceTagger = SentenceTagger(load_encoder(recipe.base), narratives, recipe.dropout)
+    return model
+
+
 def fit(
     data: Sequence[Example],
     reader: Reader,
@@ -74,12 +82,13 @@ def fit(
     after_epoch: Callable[[int, float], None] | None = None,
 ) -> SentenceTagger:
     """Train from the recipe's base. `after_epoch(epoch, mean loss)` reports progress. Deterministic for a seed."""
-    torch.manual_seed(seed)
+    torch.manual_seed(recipe.seed)  # folds share one start, so that their weights can be averaged
     # Adam's second moments sink below 1e-38 as the loss falls, and arithmetic on denormals is many times slower
     torch.set_flush_denormal(True)
     rng = random.Random(seed)
     device = _device()
-    model: SentenceTagger = SentenceTagger(load_encoder(recipe.base), narratives, recipe.dropout).to(device)
+    model: SentenceTagger = build(narratives, recipe).to(device)
+    torch.manual_seed(seed)
     steps = recipe.epochs * math.ceil(len(data) / recipe.batch)
     optimiser = torch.optim.AdamW(_parameter_groups(model, recipe), fused=True)
     warm = max(1, round(recipe.warmup * steps))
@@ -104,20 +113,23 @@ def fit(
     return model
 
 
-def predict(model: SentenceTagger, data: Sequence[Example], reader: Reader, *, batch: int = 16) -> dict[int, Logits]:
-    """Logits by article number, in fp32 so that they are the reference for the exported model."""
+def predict(
+    model: SentenceTagger, data: Sequence[Example], reader: Reader, *, batch: int = 16, exact: bool = False
+) -> dict[int, Logits]:
+    """Logits by article number. `exact` keeps to fp32: the reference for the exported model."""
     model.eval()
     device = next(model.parameters()).device
     found: dict[int, list[tuple[Window, Any, Any]]] = {}
     order = sorted(data, key=lambda e: len(e.window.ids))
-    with torch.no_grad():
+    bf16 = _bf16(device) and not exact
+    with torch.no_grad(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
         for start in range(0, len(order), batch):
             chosen = order[start : start + batch]
             b = _to(collate([e.window for e in chosen], reader.pad), device)
             presence, stance = model(b.input_ids, b.attention_mask, b.pool, b.last)
             for row, example in enumerate(chosen):
                 n = len(example.window.spans)
-                parts = (example.window, presence[row, :n].cpu().numpy(), stance[row, :n].cpu().numpy())
+                parts = (example.window, presence[row, :n].float().cpu().numpy(), stance[row, :n].float().cpu().numpy())
                 found.setdefault(example.article, []).append(parts)
     out: dict[int, Logits] = {}
     for article, pieces in found.items():

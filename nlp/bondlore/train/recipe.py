@@ -20,22 +20,25 @@ class Recipe:
     `base`: folder or hub name of a Hugging Face encoder. `epochs`: passes over the labels.
     `learning_rate` is the top layer's; each layer below has `layer_decay` times the one above it.
     `batch`: windows a step. `folds`: held-out folds for calibration and thresholds (0 skips them, and
-    leaves the model uncalibrated). `stance_weight`: weight of the stance loss against presence.
-    `soften`: label smoothing towards the base rate. `threads`: 0 takes what the machine has.
+    leaves the model uncalibrated). `combine`: `soup` averages the folds' weights, which spends no further pass
+    (Wortsman et al. 2022, Model soups); `refit` trains once more on everything. `stance_weight`: weight of the
+    stance loss against presence. `soften`: label smoothing towards the base rate. `threads`: 0 takes what the
+    machine has.
     """
 
     base: str = ""
-    epochs: int = 8
+    epochs: int = 5
     learning_rate: float = 1e-4
     head_learning_rate: float = 1e-3
     layer_decay: float = 0.9
     weight_decay: float = 0.01
     warmup: float = 0.1
-    batch: int = 8
+    batch: int = 4
     dropout: float = 0.1
     stance_weight: float = 0.3
     soften: float = 0.0
     folds: int = 3
+    combine: str = "soup"
     seed: int = 0
     threads: int = 0
     freeze_embeddings: bool = True
@@ -56,6 +59,8 @@ def read(path: Path | str) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"is not TOML ({error})", where=str(path), remedy="mend the syntax") from error
     window = data.pop("window", {})
+    if data.get("combine", "soup") not in ("soup", "refit"):
+        raise InputError(f"combine is {data['combine']!r}", where=str(path), remedy="use soup or refit")
     return Recipe(**_checked(Recipe, data, path), window=WindowPlan(**_checked(WindowPlan, window, path)))
 
 

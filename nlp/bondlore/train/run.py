@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import tempfile
@@ -50,6 +51,7 @@ def train(
 
         from bondlore.train import calibration as calibrating
         from bondlore.train import export, fit
+        from bondlore.train.checkpoint import Checkpoints
     except ImportError as error:
         raise MissingExtraError("train", str(error.name)) from error
     torch.set_num_threads(recipe.threads or len(os.sched_getaffinity(0)))
@@ -66,12 +68,26 @@ def train(
 
     everything = set(range(len(articles)))
     held_out: dict[int, Any] = {}
+    states: list[dict[str, Any]] = []
+    kept = Checkpoints(out, articles, taxonomy, recipe)
     for number, fold in enumerate(folds(articles, recipe.folds, seed=recipe.seed) if recipe.folds > 1 else []):
-        model = one(everything - set(fold), recipe.seed + number, f"fold {number + 1}/{recipe.folds}")
-        held_out |= fit.predict(model, [e for e in data if e.article in set(fold)], reader)
+        name = f"fold {number + 1}/{recipe.folds}"
+        if (found := kept.load(number)) is None:
+            model = one(everything - set(fold), recipe.seed + number, name)
+            found = model.state_dict(), fit.predict(model, [e for e in data if e.article in set(fold)], reader)
+            kept.save(number, *found)
+        else:
+            report(f"train: {name} was trained before the interruption")
+        states.append(found[0])
+        held_out |= found[1]
     settled = calibrating.calibrate(held_out, articles, taxonomy) if held_out else _uncalibrated(taxonomy)
     confusion = calibrating.count_errors(held_out, articles, taxonomy, settled) if held_out else {}
-    model = one(everything, recipe.seed, "final")
+    if states and recipe.combine == "soup":
+        model = fit.build(len(taxonomy), recipe)
+        model.load_state_dict({k: sum(s[k].float() for s in states) / len(states) for k in states[0]})
+        model.eval()
+    else:
+        model = one(everything, recipe.seed, "final")
 
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".train-") as temporary:
@@ -79,10 +95,12 @@ def train(
         folder.mkdir()
         report("train: exporting int8")
         export.to_onnx(model, folder / "model.onnx")
+        reader.save(folder / "encoder")
         names = export.save_encoder(model, folder)
         reader.tokenizer.save(str(folder / "tokenizer.json"))
         sample = data[:: max(1, len(data) // 150)]
-        reference = fit.predict(model, [e for e in data if e.article in {s.article for s in sample}], reader)
+        chosen = {s.article for s in sample}
+        reference = fit.predict(model, [e for e in data if e.article in chosen], reader, exact=True)
         checked = export.parity(
             folder / "model.onnx",
             reference,
@@ -121,6 +139,7 @@ def train(
 
         write_card(bundle, articles, folder / "README.md")
         _install(folder, out)
+    kept.clear()
     report(f"train: wrote {out}")
     return replace(bundle, folder=out)
 
@@ -153,7 +172,13 @@ def _reader(base: str) -> Any:
         raise ModelError(f"cannot be loaded ({reason})", where=base or "base", remedy=remedy) from error
     backend.no_padding()
     backend.no_truncation()
-    return Reader(backend, whole.cls_token_id, whole.sep_token_id, whole.pad_token_id)
+    save = functools.partial(_save_tokenizer, whole)
+    return Reader(backend, whole.cls_token_id, whole.sep_token_id, whole.pad_token_id, save)
+
+
+def _save_tokenizer(tokenizer: Any, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    tokenizer.save_pretrained(folder)
 
 
 def _uncalibrated(taxonomy: Taxonomy) -> Calibration:

@@ -1,0 +1,31 @@
+"""Archives into tagged Parquet, exactly once: plan, shards, commit, engines.
+
+    from bondlore.tag.batch import read_tagged, run
+    run([Path("archive.jsonl.gz")], Path("tagged"))     # again after a crash: it goes on
+    table = read_tagged(Path("tagged"))                 # `tagging.schema`
+
+A folder holds `manifest.json` (the plan), `input/` (the articles of shards still to tag), `shards/` (Parquet),
+`done/` (one record a finished shard), `rejects.jsonl` (rows that could not be read) and, last, `COMMITTED.json`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bondlore.tag.batch.commit import read_tagged
+    from bondlore.tag.batch.job import JobReport, run
+    from bondlore.tag.batch.shard import tag_shard
+
+__all__ = ["JobReport", "read_tagged", "run", "tag_shard"]
+
+# Loaded when first asked for: reading a finished folder needs neither tokenizers nor archive readers.
+_LAZY = {"read_tagged": "commit", "JobReport": "job", "run": "job", "tag_shard": "shard"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        from importlib import import_module
+
+        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,322 @@
+"""Jobs of `tag.batch`: every row accounted for, the same bytes from any number of workers, clear refusals."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import resource
+import signal
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from bondlore.errors import BatchError, InputError
+from bondlore.progress import Progress
+from bondlore.tag.batch import local, read_tagged, run
+from bondlore.tag.batch.folder import Folder
+from bondlore.tag.batch.plan import read_plan
+from bondlore.tag.batch.work import Job
+from bondlore.tagging import schema
+from tiny_model import TAXONOMY, TinyLoader, archive, rows
+
+
+def tag(source, out, *, load=None, **options):
+    options = {"shard_size": 8, "quiet": True} | options
+    return run([source] if isinstance(source, Path) else source, out, load=load or TinyLoader(), **options)
+
+
+@pytest.fixture
+def source(tmp_path):
+    return archive(tmp_path / "news.jsonl", rows(30))
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
+
+
+def shards(out):
+    return {p.name: p.read_bytes() for p in sorted((out / "shards").iterdir())}
+
+
+def test_every_article_becomes_one_row_in_the_order_of_the_input(source, out):
+    report = tag(source, out)
+    table = read_tagged(out)
+    assert table["id"].to_pylist() == [f"a{i}" for i in range(30)]
+    assert table.schema.equals(schema(TAXONOMY.ids), check_metadata=True)
+    assert (report.rows, report.errors, report.rejects, report.shards_done, report.shards_skipped) == (30, 0, 0, 4, 0)
+
+
+def test_the_rows_are_what_the_tagger_says(source, out):
+    tag(source, out)
+    tagger = TinyLoader()(1)
+    from bondlore.ingest.archive import read_archive
+
+    for article, row in zip(read_archive([source]), read_tagged(out).to_pylist(), strict=True):
+        tagging = tagger.tag_one(article)
+        assert (row["gate"], row["primary"], row["model"]) == (tagging.gate, tagging.primary, tagger.model)
+        assert {n: row[f"v_{n}"] for n in TAXONOMY} == {
+            n: tagging.narratives[n].verdict if n in tagging.narratives else None for n in TAXONOMY
+        }
+        assert row["published_at"] == article.published_at
+
+
+def test_rows_that_give_no_article_are_counted_and_kept_with_their_reason(tmp_path, out):
+    lines = [json.dumps(r) for r in rows(10)]
+    lines[3], lines[7] = "{not json", json.dumps({"id": "x"})
+    (tmp_path / "a.jsonl").write_text("\n".join(lines) + "\n")
+    report = tag(tmp_path / "a.jsonl", out)
+    rejects = [json.loads(line) for line in (out / "rejects.jsonl").read_text().splitlines()]
+    assert (report.rows, report.rejects) == (8, 2)
+    assert [r["row"] for r in rejects] == [4, 8]
+    assert all(r["reason"] for r in rejects)
+
+
+def test_rows_of_one_id_are_all_kept(tmp_path, out):
+    source = archive(tmp_path / "a.jsonl", [*rows(3), *rows(3)])
+    assert tag(source, out).rows == 6
+    assert read_tagged(out)["id"].to_pylist() == ["a0", "a1", "a2"] * 2
+
+
+def test_files_and_folders_follow_one_another(tmp_path, out):
+    (tmp_path / "in").mkdir()
+    archive(tmp_path / "in" / "b.jsonl", rows(3, start=10))
+    archive(tmp_path / "in" / "a.jsonl", rows(3))
+    last = archive(tmp_path / "c.jsonl", rows(2, start=20))
+    tag([tmp_path / "in", last], out)
+    assert read_tagged(out)["id"].to_pylist() == ["a0", "a1", "a2", "a10", "a11", "a12", "a20", "a21"]
+
+
+def test_one_worker_and_three_write_the_same_bytes(source, out, tmp_path):
+    tag(source, out)
+    tag(source, tmp_path / "three", workers=3)
+    assert shards(tmp_path / "three") == shards(out)
+    assert (tmp_path / "three" / "COMMITTED.json").read_bytes() == (out / "COMMITTED.json").read_bytes()
+
+
+def test_a_finished_job_is_not_done_again(source, out):
+    tag(source, out)
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*.parquet")}
+    report = tag(source, out)
+    assert (report.rows, report.shards_done, report.shards_skipped) == (30, 0, 4)
+    assert {p: p.stat().st_mtime_ns for p in out.rglob("*.parquet")} == before
+
+
+def test_an_archive_may_be_moved_between_two_runs(source, out, tmp_path):
+    tag(source, out)
+    (tmp_path / "elsewhere").mkdir()
+    assert tag(source.rename(tmp_path / "elsewhere" / source.name), out).shards_skipped == 4
+
+
+def test_limit_takes_the_first_articles(source, out):
+    assert tag(source, out, limit=5).rows == 5
+    assert read_tagged(out)["id"].to_pylist() == [f"a{i}" for i in range(5)]
+
+
+def test_columns_can_be_named(tmp_path, out):
+    odd = [{"id": r["id"], "kop": r["title"], "inhoud": r["text"]} for r in rows(4)]
+    tag(archive(tmp_path / "a.jsonl", odd), out, mapping={"title": "kop", "text": "inhoud"})
+    assert read_tagged(out)["title"].to_pylist() == [r["kop"] for r in odd]
+
+
+# poison
+
+
+def test_a_poison_article_becomes_an_error_row_and_costs_no_other(tmp_path, out):
+    items = rows(20)
+    items[5]["text"] = "w1 poison w2."
+    report = tag(archive(tmp_path / "a.jsonl", items), out)
+    table = read_tagged(out).to_pylist()
+    assert report.errors == 1
+    assert [r["id"] for r in table if r["status"] == "error"] == ["a5"]
+    assert table[5]["error"] == "ValueError: a poisoned window"
+    assert len(table) == 20
+
+
+def test_shards_with_errors_can_be_tagged_again(tmp_path, out):
+    items = rows(20)
+    items[5]["text"] = "w1 poison w2."
+    source = archive(tmp_path / "a.jsonl", items)
+    tag(source, out)
+    assert tag(source, out).shards_done == 0
+    assert tag(source, out, retry_errors=True).shards_done == 1
+    assert read_tagged(out).num_rows == 20
+
+
+# workers
+
+
+def test_a_killed_worker_costs_only_its_shard_which_is_tagged_again(tmp_path, out):
+    items = rows(20)
+    items[12]["text"] = "w1 deadly w2."
+    source = archive(tmp_path / "a.jsonl", items)
+    report = tag(source, out, workers=2, load=TinyLoader(marker=str(tmp_path / "died")))
+    assert (tmp_path / "died").exists()
+    assert (report.rows, report.errors) == (20, 0)
+    assert read_tagged(out)["id"].to_pylist() == [f"a{i}" for i in range(20)]
+
+
+def test_a_shard_that_kills_every_worker_stops_the_job_and_keeps_the_others(tmp_path, out):
+    items = rows(24)
+    items[23]["text"] = "w1 deadly w2."
+    source = archive(tmp_path / "a.jsonl", items)
+    deadly = TinyLoader(marker=str(tmp_path / "died"), again=True)
+    with pytest.raises(BatchError, match=r"shard-00002: 2 worker processes died on it \(signal 9\).*finished shards"):
+        tag(source, out, workers=2, load=deadly)
+    assert tag(source, out).shards_skipped == 2
+
+
+def test_a_worker_with_another_model_is_refused(source, out):
+    tag(source, out)
+    plan = read_plan(Folder(out))
+    (out / "done" / "shard-00000.json").unlink()
+    job = Job(str(out), plan.fingerprint.id, "other@0")
+    with Progress("tag", quiet=True) as progress, pytest.raises(BatchError, match="the model changed during the job"):
+        local.tag_in_processes(plan.shards[:1], job, TinyLoader(), progress, print, workers=1, threads=1)
+
+
+def test_progress_counts_articles_and_errors_whoever_tags(tmp_path, capsys):
+    items = rows(20)
+    items[5]["text"] = "w1 poison w2."
+    source = archive(tmp_path / "a.jsonl", items)
+    for workers in (1, 2):
+        tag(source, tmp_path / f"out{workers}", workers=workers, quiet=False)
+        assert "tag: 20/20 articles" in (said := capsys.readouterr().err)
+        assert ", 1 error," in said
+
+
+# refusals
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"load": TinyLoader(name="other")}, r"model \(tiny@\w+ there, other@\w+ now\)"),
+        ({"limit": 3}, r"limit \(none there, 3 now\)"),
+        ({"shard_size": 5}, r"shard size \(8 there, 5 now\)"),
+        ({"mapping": {"title": "title"}}, r"columns \(guessed there, title=title now\)"),
+    ],
+)
+def test_a_folder_of_another_job_is_refused_and_left_alone(source, out, change, named):
+    tag(source, out)
+    before = shards(out)
+    with pytest.raises(BatchError, match=f"belongs to another job: it differs in {named}; give another --out"):
+        tag(source, out, **change)
+    assert shards(out) == before
+    assert read_tagged(out).num_rows == 30
+
+
+def test_changed_input_is_another_job(source, out):
+    tag(source, out)
+    archive(source, rows(31))
+    with pytest.raises(BatchError, match=r"differs in input \("):
+        tag(source, out)
+
+
+def test_a_second_run_on_one_folder_is_refused(source, out):
+    with (
+        Folder(out).locked(),
+        pytest.raises(BatchError, match=rf"another run is working here \(process {os.getpid()}\); wait for it"),
+    ):
+        tag(source, out)
+    assert tag(source, out).rows == 30
+
+
+def test_a_folder_with_other_things_in_it_is_refused(source, out):
+    out.mkdir()
+    (out / "thesis.docx").write_text("x")
+    with pytest.raises(BatchError, match=r"holds thesis\.docx"):
+        tag(source, out)
+    assert [p.name for p in out.iterdir()] == ["thesis.docx"]
+
+
+def test_output_inside_the_input_folder_is_refused(tmp_path):
+    archive(tmp_path / "a.jsonl", rows(3))
+    with pytest.raises(InputError, match="lies inside the input folder"):
+        tag(tmp_path, tmp_path / "out")
+
+
+@pytest.mark.parametrize("option", ["workers", "limit", "shard_size"])
+def test_nonsense_numbers_are_refused(source, out, option):
+    with pytest.raises(InputError, match=f"{option} is 0"):
+        tag(source, out, **{option: 0})
+
+
+def test_a_missing_model_leaves_no_folder_behind(source, out):
+    from bondlore.errors import ModelError
+
+    with pytest.raises(ModelError):
+        run([source], out, model=str(out.parent / "none"), quiet=True)
+    assert not out.exists()
+
+
+def test_a_truncated_input_is_named_and_the_mended_one_can_follow(tmp_path, out):
+    whole = io.BytesIO()
+    with gzip.GzipFile(fileobj=whole, mode="wb") as stream:
+        stream.write("".join(json.dumps(r) + "\n" for r in rows(300, words=30)).encode())
+    source = tmp_path / "news.jsonl.gz"
+    source.write_bytes(whole.getvalue()[:-2000])
+    with pytest.raises(InputError, match=r"news.jsonl.gz, after row \d+: is not a whole gzip file"):
+        tag(source, out)
+    with pytest.raises(BatchError, match="is not a tagged archive"):
+        read_tagged(out)
+    source.write_bytes(whole.getvalue())
+    assert tag(source, out).rows == 300
+
+
+def test_input_that_grows_while_it_is_read_is_refused(source, out, monkeypatch):
+    from bondlore.tag.batch import plan
+
+    def growing(*args, **kwargs):
+        yield from read(*args, **kwargs)
+        with source.open("a") as stream:
+            stream.write(json.dumps(rows(1, start=99)[0]) + "\n")
+
+    read = plan.read_archive
+    monkeypatch.setattr(plan, "read_archive", growing)
+    with pytest.raises(BatchError, match=r"news.jsonl: changed while it was read"):
+        tag(source, out)
+    assert not (out / "manifest.json").exists()
+
+
+@contextmanager
+def small_files(size):
+    """No file of this process may grow past `size` bytes: what a full disk does, with another errno."""
+    assert signal.getsignal(signal.SIGXFSZ) == signal.SIG_IGN
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_said_and_nothing_is_lost(source, out, tmp_path):
+    tag(source, tmp_path / "untouched")
+    with small_files(3000), pytest.raises(BatchError, match=r"cannot be written.*run the same command again"):
+        tag(source, out)
+    assert (out / "manifest.json").exists()
+    assert not list(out.glob("**/*.tmp"))
+    tag(source, out)
+    assert shards(out) == shards(tmp_path / "untouched")
+
+
+def test_an_output_path_that_is_a_file_is_said(source, tmp_path):
+    (tmp_path / "out").write_text("x")
+    with pytest.raises(BatchError, match=r"out: cannot be written \(File exists\); free space or mend the rights"):
+        tag(source, tmp_path / "out")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_output_folder_is_said(source, out):
+    out.mkdir(mode=0o500)
+    with pytest.raises(BatchError, match="cannot be written"):
+        tag(source, out)
+
+
+def test_a_read_only_file_system_is_said(source):
+    with pytest.raises(BatchError, match="cannot be written"):
+        tag(source, Path("/proc/bondlore-out"))

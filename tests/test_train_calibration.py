@@ -1,0 +1,61 @@
+"""Calibration on made logits whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bondlore import taxonomy
+from bondlore.train.calibration import calibrate, count_errors, platt
+from bondlore.train.labels import LabelledArticle
+
+TAXONOMY = taxonomy.parse({"narratives": [{"id": "a"}, {"id": "b"}]}, where="t")
+
+
+def made(n=400, seed=0):
+    """Articles whose true probability is sigmoid(2 * logit - 1)."""
+    rng = np.random.default_rng(seed)
+    articles, logits = [], {}
+    for i in range(n):
+        x = rng.normal(-1, 1.5, size=(6, 2))
+        y = rng.random(x.shape) < 1 / (1 + np.exp(-(2 * x - 1)))
+        denied = rng.random(x.shape) < 0.3
+        labels = {
+            s: {("a", "b")[k]: "reject" if denied[s, k] else "support" for k in range(2) if y[s, k]} for s in range(6)
+        }
+        articles.append(LabelledArticle(str(i), ("s",) * 6, {s: m for s, m in labels.items() if m}, gate="causal"))
+        logits[i] = (x, np.where(denied, 2.0, -2.0))
+    return logits, articles
+
+
+def test_platt_recovers_slope_and_intercept():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=20_000)
+    y = (rng.random(20_000) < 1 / (1 + np.exp(-(1.7 * x - 0.8)))).astype(float)
+    slope, intercept = platt(x, y)
+    assert slope == pytest.approx(1.7, abs=0.08)
+    assert intercept == pytest.approx(-0.8, abs=0.05)
+
+
+def test_platt_stays_finite_on_separable_classes():
+    slope, intercept = platt(np.array([-2.0, -1, 1, 2]), np.array([0.0, 0, 1, 1]))
+    assert np.isfinite([slope, intercept]).all()
+
+
+def test_calibration_recovers_the_line_and_finds_denials():
+    logits, articles = made()
+    found = calibrate(logits, articles, TAXONOMY)
+    assert np.allclose(found.slope, 2, atol=0.3)
+    assert np.allclose(found.intercept, -1, atol=0.3)
+    assert 0.12 < found.reject_threshold < 0.88
+    assert all(0.25 <= t <= 0.6 for t in found.threshold)
+
+
+def test_error_counts_add_up_and_leave_off_topic_articles_out():
+    logits, articles = made(100)
+    articles[0] = LabelledArticle("0", articles[0].sentences, {}, gate="off_topic")
+    settled = calibrate(logits, articles, TAXONOMY)
+    counts = count_errors(logits, articles, TAXONOMY, settled)
+    assert counts["n"] == 99
+    for cells in counts["narratives"]["a"].values():
+        assert sum(cells.values()) == 99

@@ -1,0 +1,199 @@
+"""Training end to end on a tiny base made here: folder complete, reproducible, resumable, loadable everywhere."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytestmark = pytest.mark.slow
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+WORDS = [
+    "funds",
+    "sold",
+    "bonds",
+    "to",
+    "meet",
+    "margin",
+    "calls",
+    "while",
+    "foreign",
+    "buyers",
+    "left",
+    "and",
+    "yields",
+    "rose",
+    "not",
+    "because",
+    "the",
+    "chef",
+    "cooked",
+    "rice",
+]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """A two-layer BERT with random weights and a small vocabulary, saved as any encoder is."""
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("base")
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary = {w: i for i, w in enumerate([*special, *dict.fromkeys(WORDS)])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), special, strict=True))
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary), hidden_size=64, num_hidden_layers=2, num_attention_heads=2, intermediate_size=128
+    )
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def narratives():
+    from bondlore import taxonomy
+
+    return taxonomy.parse(
+        {"name": "t", "narratives": [{"id": "margin", "definition": "x"}, {"id": "abroad", "definition": "y"}]},
+        where="t",
+    )
+
+
+@pytest.fixture(scope="module")
+def articles():
+    from bondlore.train.labels import LabelledArticle
+
+    rng = np.random.default_rng(0)
+    out = []
+    for i in range(60):
+        filler = " ".join(rng.choice(WORDS[13:], 5))
+        sentences = (
+            "",
+            f"funds sold bonds to meet margin calls {i}",
+            f"{filler} foreign buyers left {i}",
+            f"{filler} {i}",
+        )
+        stance = "reject" if i % 3 == 0 else "support"
+        if stance == "reject":
+            sentences = (*sentences[:2], f"not because foreign buyers left {i}", sentences[3])
+        out.append(LabelledArticle(str(i), sentences, {1: {"margin": "support"}, 2: {"abroad": stance}}, gate="causal"))
+    return out
+
+
+@pytest.fixture(scope="module")
+def recipe(base):
+    from bondlore.train.recipe import Recipe
+
+    return Recipe(base=str(base), epochs=12, learning_rate=2e-3, head_learning_rate=5e-3, batch=4, folds=2)
+
+
+@pytest.fixture(scope="module")
+def model(articles, narratives, recipe, tmp_path_factory):
+    from bondlore.train.run import train
+
+    out = tmp_path_factory.mktemp("models") / "tiny"
+    train(articles, narratives, recipe, out, now=NOW, sources=["made.jsonl"], report=lambda line: None)
+    return out
+
+
+def test_the_folder_is_complete_and_its_hashes_hold(model):
+    from bondlore.tag import bundle as bundles
+
+    found = bundles.read(model)
+    for name in found.files:
+        bundles.check_file(found, name)
+    assert {"model.onnx", "tokenizer.json", "head.safetensors", "encoder/config.json"} <= set(found.files)
+    assert not model.with_name("tiny.work").exists()
+
+
+def test_it_learnt_the_labels_and_the_stance(model):
+    from bondlore import Tagger
+
+    t = Tagger.load(model).tag(
+        [{"sentences": ["", "funds sold bonds to meet margin calls", "not because foreign buyers left"]}]
+    )[0]
+    assert t.sentences[1].labels == {"margin": "support"}
+    assert t.sentences[2].labels == {"abroad": "reject"}
+    assert t.narratives["abroad"].verdict == "rejects"
+
+
+def test_the_card_names_data_and_annotators(model):
+    card = (model / "README.md").read_text()
+    assert "made.jsonl" in card
+    assert "60 labelled articles" in card
+
+
+def test_no_local_path_leaks_into_the_model(model, base):
+    for path in (model / "bondlore.json", model / "README.md", model / "encoder" / "config.json"):
+        assert str(base.parent) not in path.read_text()
+
+
+def test_held_out_errors_are_counted(model):
+    data = json.loads((model / "bondlore.json").read_text())["confusion"]
+    assert data["n"] == 60
+    assert sum(data["narratives"]["margin"]["presence"].values()) == 60
+
+
+def test_an_interrupted_run_goes_on_and_ends_the_same(model, articles, narratives, recipe, tmp_path):
+    from bondlore.tag import bundle as bundles
+    from bondlore.train.run import train
+
+    lines: list[str] = []
+
+    def stop_in_second_fold(line):
+        lines.append(line)
+        if "fold 2/2, epoch 3/" in line:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "tiny"
+    with pytest.raises(KeyboardInterrupt):
+        train(articles, narratives, recipe, out, now=NOW, sources=["made.jsonl"], report=stop_in_second_fold)
+    assert not out.exists()
+    train(articles, narratives, recipe, out, now=NOW, sources=["made.jsonl"], report=lines.append)
+    assert any("fold 1/2 was trained before" in line for line in lines)
+    assert bundles.read(out).fingerprint == bundles.read(model).fingerprint
+
+
+def test_retraining_starts_from_the_shipped_encoder(model, articles, narratives, tmp_path):
+    from bondlore.train.recipe import Recipe
+    from bondlore.train.run import train
+
+    again = Recipe(base=str(model / "encoder"), epochs=1, folds=0)
+    made = train(articles, narratives, again, tmp_path / "m", now=NOW, report=lambda line: None)
+    assert made.calibration.threshold == (0.5, 0.5)
+
+
+def test_plain_transformers_loads_the_encoder(model):
+    from transformers import AutoModel, AutoTokenizer
+
+    assert AutoModel.from_pretrained(model / "encoder").config.hidden_size == 64
+    assert AutoTokenizer.from_pretrained(model / "encoder").cls_token == "[CLS]"
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_too_few_labels_are_refused(articles, narratives, recipe, tmp_path, count):
+    from bondlore.errors import LabelError
+    from bondlore.train.run import train
+
+    with pytest.raises(LabelError, match="labelled articles"):
+        train(articles[:count], narratives, recipe, tmp_path / "m", now=NOW)
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_missing_base_is_named(articles, narratives, tmp_path):
+    from bondlore.errors import ModelError
+    from bondlore.train.recipe import Recipe
+    from bondlore.train.run import train
+
+    with pytest.raises(ModelError, match="pass --base"):
+        train(articles, narratives, Recipe(base=str(tmp_path / "nowhere")), tmp_path / "m", now=NOW)
