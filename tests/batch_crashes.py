@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bondlore.ingest.archive import read_archive
-from bondlore.tag.batch import run
+from bondlore.tag.batch import run, tag_shard
 from tiny_model import TinyLoader
 
 _EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.truncate", "fcntl.flock"}
@@ -124,7 +124,7 @@ def times_mode(source: Path, work: Path, kills: int, seed: int, workers: int, lo
 
 def warm(source: Path) -> None:
     """Load here what a job loads lazily, so that it is loaded once; nothing that starts a thread."""
-    TinyLoader()(1).tag_one(next(iter(read_archive([source]))))
+    tag_shard([next(iter(read_archive([source])))], TinyLoader()(1))
     for name in ("onnxruntime", "pyarrow", "tokenizers"):
         version(name)
 

@@ -88,7 +88,7 @@ def test_killed_at_every_step(source, untouched, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("workers", "kills", "longest"), [(1, 100, 0.25), (2, 12, 4.0)])
+@pytest.mark.parametrize(("workers", "kills", "longest"), [(1, 100, 0.25), (2, 8, 3.0)])
 def test_killed_at_random_times(source, untouched, tmp_path, workers, kills, longest):
     results = drive("times", source, tmp_path, kills, 2, workers, longest)
     check_all(results, tmp_path, untouched, workers=workers)

@@ -90,6 +90,23 @@ def test_the_digest_ignores_order(tmp_path):
     assert digest(one) == digest(one[::-1]) != digest(one[:1])
 
 
+def test_a_hugging_face_data_set_is_read(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    names = datasets.Features(
+        {"text": datasets.Value("string"), "labels": datasets.List(datasets.ClassLabel(names=["b", "a"]))}
+    )
+    datasets.Dataset.from_dict({"text": ["one", "two"], "labels": [[1], []]}, features=names).save_to_disk(
+        tmp_path / "d"
+    )
+    assert [a.labels for a in read_all([tmp_path / "d"], TAXONOMY)] == [{1: {"a": "support"}}, {}]
+
+
+def test_a_folder_of_another_kind_is_refused(tmp_path):
+    pytest.importorskip("datasets")
+    with pytest.raises(LabelError, match="not a data set on disk"):
+        read_all([tmp_path], TAXONOMY)
+
+
 def articles(tmp_path, texts):
     rows = [
         {"id": str(i), "sentences": ["", *t], "labels": {"1": {"ab"[i % 2]: "support"}}} for i, t in enumerate(texts)

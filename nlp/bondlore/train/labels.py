@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bondlore.article import content_id, normalise
-from bondlore.errors import LabelError
+from bondlore.errors import LabelError, MissingExtraError
 from bondlore.taxonomy import Taxonomy
 
 __all__ = ["LabelledArticle", "digest", "read", "read_all"]
@@ -50,9 +50,16 @@ def read_all(paths: Iterable[Path | str], taxonomy: Taxonomy) -> list[LabelledAr
 
 
 def read(path: Path | str, taxonomy: Taxonomy) -> Iterator[LabelledArticle]:
-    """Labelled articles of one file, `.csv` or JSON Lines. Raises LabelError naming file and row."""
+    """Labelled articles of a file (`.csv`, JSON Lines) or a folder written by Hugging Face `datasets`.
+
+    A data set has the columns `text` and `labels`, or those of a native row with `labels` as JSON text.
+    Raises LabelError naming file and row, MissingExtraError when `datasets` is needed and not there.
+    """
     path = Path(path)
-    rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _json_rows(path)
+    if path.is_dir():
+        rows = _dataset_rows(path)
+    else:
+        rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _json_rows(path)
     try:
         for number, row in rows:
             yield _article(row, taxonomy, f"{path}:{number}")
@@ -99,6 +106,34 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 yield reader.line_num, {**row, "labels": [part.strip() for part in labels]}
         except csv.Error as error:
             raise LabelError(f"is not CSV ({error})", where=f"{path}:{reader.line_num}") from error
+
+
+def _dataset_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows of a data set on disk; of several splits, those of `train`."""
+    try:
+        from datasets import DatasetDict, load_from_disk
+    except ImportError as error:
+        raise MissingExtraError("train", "datasets") from error
+    try:
+        data = load_from_disk(str(path))
+    except (FileNotFoundError, ValueError, OSError) as error:
+        remedy = "give a JSON Lines or CSV file, or a folder written by datasets' save_to_disk"
+        raise LabelError("is not a data set on disk", where=str(path), remedy=remedy) from error
+    if isinstance(data, DatasetDict):
+        if "train" not in data:
+            raise LabelError("has no split 'train'", where=str(path), remedy=f"save one of {', '.join(data)} by itself")
+        data = data["train"]
+    names = getattr(getattr(data.features.get("labels"), "feature", None), "names", None)
+    for number, row in enumerate(data, 1):
+        labels = row.get("labels")
+        if isinstance(labels, str):
+            try:
+                row["labels"] = json.loads(labels)
+            except json.JSONDecodeError:
+                row["labels"] = [labels]
+        elif names and isinstance(labels, list):
+            row["labels"] = [names[i] for i in labels]  # a Sequence(ClassLabel) holds numbers
+        yield number, row
 
 
 def _article(row: dict[str, Any], taxonomy: Taxonomy, where: str) -> LabelledArticle:
