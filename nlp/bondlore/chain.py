@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bondlore.store.store import Store
     from bondlore.tag.bundle import Bundle
     from bondlore.tag.tagger import Tagger
+    from bondlore.taxonomy import Taxonomy
 
 __all__ = [
     "Imported",
@@ -44,6 +45,7 @@ __all__ = [
 ]
 
 _TAG_CHUNK = 50
+_LOOK_BACK = {"D": 92, "W": 183, "M": 731}  # days a page looks back, by its period
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,8 @@ def make_report(
     yields: Yields | None,
     *,
     day: date | None = None,
-    freq: str = "W",
+    since: date | None = None,
+    freq: str = "auto",
     by: str = "cluster",
     denominator: str = "bond",
     quality: Quality | None = None,
@@ -163,8 +166,9 @@ def make_report(
 ) -> ReportData:
     """Measure the tagged table up to `day` (by default its last dated article) and build the page's data.
 
-    Shares are corrected with the model's own held-out error counts. Raises InputError for a table without a dated
-    article.
+    The page looks back to `since`, by default a quarter of days, half a year of weeks or two years of months. `freq`
+    "auto" takes the finest of the three whose periods mostly hold enough articles for a share. Shares are corrected
+    with the model's own held-out error counts. Raises InputError for a table without a dated article.
     """
     from bondlore.measure.shares import shares
     from bondlore.report.build import build_report
@@ -172,11 +176,35 @@ def make_report(
 
     day = day or last_day(table)
     known = up_to(table, day)
+    if freq == "auto":
+        freq = _frequency(known, bundle.taxonomy, day)
+    known = _from(known, since or day - timedelta(days=_LOOK_BACK[freq]))
     confusion = usable_confusion(table, bundle)
     series = shares(known, bundle.taxonomy, freq=freq, by=by, denominator=denominator, confusion=confusion)
     if yields is not None:
-        yields = yields.between(day - timedelta(days=2 * 366), day)
+        yields = yields.between(day - timedelta(days=_LOOK_BACK["M"]), day)
     return build_report(known, series, yields, bundle.taxonomy, date=day, model=bundle.id, quality=quality, stamp=stamp)
+
+
+def _frequency(table: pa.Table, taxonomy: Taxonomy, day: date) -> str:
+    """The finest period that mostly holds enough articles; months if none does."""
+    from bondlore.measure.shares import shares
+
+    for freq in ("D", "W"):
+        window = _from(table, day - timedelta(days=_LOOK_BACK[freq]))
+        stated = shares(window, taxonomy, freq=freq, by="cluster", series=("presence",), draws=100).table["share"]
+        if len(stated) and stated.null_count < len(stated) / 3:
+            return freq
+    return "M"
+
+
+def _from(table: pa.Table, start: date) -> pa.Table:
+    """Rows published on or after `start` (UTC), and the undated ones, which the page counts."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    first = pa.scalar(datetime.combine(start, time(), UTC), table["published_at"].type)
+    return table.filter(pc.or_kleene(pc.is_null(table["published_at"]), pc.greater_equal(table["published_at"], first)))
 
 
 def usable_confusion(table: pa.Table, bundle: Bundle) -> Confusion | None:

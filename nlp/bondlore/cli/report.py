@@ -31,7 +31,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--date", type=parse_day, metavar="DATE", help="the report's day (default: the last dated article's)"
     )
-    p.add_argument("--freq", choices=("D", "W", "M"), default="W", help="period of the charts (default W)")
+    p.add_argument("--since", type=parse_day, metavar="DATE", help="where the charts begin (default: by the period)")
+    p.add_argument(
+        "--freq",
+        choices=("auto", "D", "W", "M"),
+        default="auto",
+        help="period of the charts (default: the finest that holds)",
+    )
     p.add_argument("--yields", type=Path, metavar="FILE", help="yields (default: the shipped table)")
     p.add_argument("--out", type=Path, metavar="DIR", default=Path("report"), help="default report/")
     p.add_argument("--formats", type=formats, default=FORMATS, metavar="LIST", help="default html,png,md,json")
@@ -59,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
         bundle,
         chain.load_yields(args.yields),
         day=args.date,
+        since=args.since,
         freq=args.freq,
         stamp=utc_now().isoformat(timespec="seconds"),
     )

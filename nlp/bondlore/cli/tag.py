@@ -20,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
     p = builder("tag", "Tag articles: an archive into Parquet, resumable and exactly once; or the store.", _EXAMPLE)
     p.add_argument("inputs", metavar="INPUT", nargs="*", type=Path, help="JSON Lines (also .gz), CSV, Parquet, folders")
     p.add_argument("--out", type=Path, metavar="DIR", help="where the tagged Parquet goes")
-    p.add_argument("--workers", type=positive, default=1, metavar="N", help="processes (default 1, all cores)")
+    p.add_argument("--workers", type=positive, metavar="N", help="processes (default: one a core)")
     p.add_argument("--limit", type=positive, metavar="N", help="the first N articles only")
     p.add_argument(
         "--map", metavar="FIELD=COLUMN,…", help="columns by name: title, text, published, publisher, url, id"
@@ -44,9 +44,15 @@ def run(args: argparse.Namespace) -> int:
 
 def _archive(args: argparse.Namespace) -> int:
     from bondlore.tag.batch import run as run_batch
+    from bondlore.tag.runtime import available_cores
 
     done = run_batch(
-        args.inputs, args.out, model=args.model, workers=args.workers, limit=args.limit, mapping=mapping(args.map)
+        args.inputs,
+        args.out,
+        model=args.model,
+        workers=args.workers or available_cores(),
+        limit=args.limit,
+        mapping=mapping(args.map),
     )
     if args.json:
         print_json({k: getattr(done, k) for k in done.__dataclass_fields__})

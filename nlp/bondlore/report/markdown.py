@@ -134,7 +134,7 @@ def _yield_days(data: ReportData) -> Iterator[str]:
     names = {n.id: n.name for n in data.narratives}
     rows = [
         [
-            words.day(d.day),
+            words.day(d.day, year=True),
             *map(words.basis_points, d.changes),
             f"{markdown(names[d.narrative])}, {d.pushed} of {d.articles}" if d.narrative else "–",
         ]
