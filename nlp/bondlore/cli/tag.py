@@ -22,6 +22,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, metavar="DIR", help="where the tagged Parquet goes")
     p.add_argument("--workers", type=positive, metavar="N", help="processes (default: one a core)")
     p.add_argument("--limit", type=positive, metavar="N", help="the first N articles only")
+    p.add_argument("--shard-size", type=positive, default=256, metavar="N", help="articles a file (default 256)")
+    p.add_argument("--retry-errors", action="store_true", help="tag articles again that failed in an earlier run")
     p.add_argument(
         "--map", metavar="FIELD=COLUMN,…", help="columns by name: title, text, published, publisher, url, id"
     )
@@ -53,6 +55,8 @@ def _archive(args: argparse.Namespace) -> int:
         workers=args.workers or available_cores(),
         limit=args.limit,
         mapping=mapping(args.map),
+        shard_size=args.shard_size,
+        retry_errors=args.retry_errors,
     )
     if args.json:
         print_json({k: getattr(done, k) for k in done.__dataclass_fields__})
