@@ -19,7 +19,7 @@ $(SLIM)/.ready: pyproject.toml
 	$(SLIM)/bin/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
-# torch first and pinned: the plain name brings gigabytes of GPU libraries.
+# torch first and pinned: a later resolve would otherwise bring its newest build, with gigabytes of GPU libraries.
 $(FULL)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(FULL)
 	$(FULL)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0

@@ -135,11 +135,11 @@ def test_store_commands_in_order(root, tmp_path, capsys):
     db = str(tmp_path / "n.db")
     archive = str(root / "corpus" / "sample" / "archive.jsonl")
     assert main(["import", archive, "--db", db]) == 0
-    assert "67 new articles" in capsys.readouterr().out
+    assert "169 new articles" in capsys.readouterr().out
     assert main(["import", archive, "--db", db]) == 0
     assert "0 new articles" in capsys.readouterr().out
     assert main(["tag", "--db", db]) == 0
-    assert "67 articles tagged" in capsys.readouterr().out
+    assert "169 articles tagged" in capsys.readouterr().out
     assert main(["tag", "--db", db]) == 0
     assert "0 articles tagged" in capsys.readouterr().out
     assert main(["share", db, "--freq", "M", "--json"]) == 0

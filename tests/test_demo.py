@@ -26,7 +26,7 @@ def test_it_writes_every_format(demo):
 
 
 def test_it_reads_feeds_and_archive(demo):
-    assert without_stamp(demo / "report.json")["quality"]["articles"] >= 120
+    assert without_stamp(demo / "report.json")["quality"]["articles"] >= 320
 
 
 def test_a_second_run_changes_nothing(demo, capsys):

@@ -22,6 +22,7 @@ def commands(root):
 def place(root, tmp_path):
     (tmp_path / "corpus").symlink_to(root / "corpus")
     (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "default").symlink_to(root / "models" / "default")
     (tmp_path / "my-feeds.opml").write_text(OPML)
     return tmp_path
 
@@ -43,7 +44,8 @@ def test_every_command_line_works(root, place):
     found = commands(root)
     assert len(found) >= 12
     for command in found:
-        done = run(command, place)
+        # the shipped yields do: no test asks the Treasury's server
+        done = run(f"{command} --source none" if "daily" in command else command, place)
         # a feed that does not answer is the daily report's normal weather: exit code 3, and the page says so
         assert done.returncode in ((0, 3) if "daily" in command else (0,)), f"{command}\n{done.stderr}"
     for made in ("tagged/COMMITTED.json", "report/report.html", "april/report.png", "models/mine/README.md"):

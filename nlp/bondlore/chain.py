@@ -6,7 +6,7 @@ Commands and the demo are thin callers of these. Each step takes what it needs, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +42,7 @@ __all__ = [
     "read_tagged",
     "tag_store",
     "usable_confusion",
+    "voters",
 ]
 
 _TAG_CHUNK = 50
@@ -124,11 +125,11 @@ def add_archive(
 
 def tag_store(store: Store, tagger: Tagger) -> Tagged:
     """Tag whatever in the store this model has not read. Kept every few dozen articles: interrupt it freely."""
-    waiting = list(store.untagged(tagger.model))
+    waiting = sum(1 for _ in store.untagged(tagger.model))
     rows: list[dict[str, object]] = []
     failed = 0
-    with Progress("tag", total=len(waiting), unit="articles") as progress:
-        for article in waiting:
+    with Progress("tag", total=waiting, unit="articles") as progress:
+        for article in store.untagged(tagger.model):
             try:
                 rows.append(row(article, tagger.tag_one(article)))
             except Exception as error:  # one poison article must not stop the day; its row keeps the reason
@@ -141,7 +142,7 @@ def tag_store(store: Store, tagger: Tagger) -> Tagged:
             progress.step()
         if rows:
             store.save_taggings(rows, model=tagger.model)
-    return Tagged(len(waiting) - failed, failed)
+    return Tagged(progress.done - failed, failed)
 
 
 def load_yields(path: Path | None = None) -> Yields:
@@ -159,7 +160,7 @@ def make_report(
     day: date | None = None,
     since: date | None = None,
     freq: str = "auto",
-    by: str = "cluster",
+    by: str | None = None,
     denominator: str = "bond",
     quality: Quality | None = None,
     stamp: str = "",
@@ -170,20 +171,41 @@ def make_report(
     "auto" takes the finest of the three whose periods mostly hold enough articles for a share. Shares are corrected
     with the model's own held-out error counts. Raises InputError for a table without a dated article.
     """
+    from bondlore.measure.calendar import period_edges
     from bondlore.measure.shares import shares
     from bondlore.report.build import build_report
+    from bondlore.report.data import Quality
     from bondlore.report.rows import up_to
 
     day = day or last_day(table)
     known = up_to(table, day)
+    by = by or voters(known)
     if freq == "auto":
         freq = _frequency(known, bundle.taxonomy, day)
-    known = _from(known, since or day - timedelta(days=_LOOK_BACK[freq]))
+    first = since or day - timedelta(days=_LOOK_BACK[freq])
+    # a period cut by the page's edge would show a share of part of it
+    known = _from(known, period_edges(first, first, freq)[0][0].item())
+    quality = replace(quality or Quality(), notes=(*(quality.notes if quality else ()), *_cautions(bundle, by)))
     confusion = usable_confusion(table, bundle)
     series = shares(known, bundle.taxonomy, freq=freq, by=by, denominator=denominator, confusion=confusion)
     if yields is not None:
         yields = yields.between(day - timedelta(days=_LOOK_BACK["M"]), day)
     return build_report(known, series, yields, bundle.taxonomy, date=day, model=bundle.id, quality=quality, stamp=stamp)
+
+
+def _cautions(bundle: Bundle, by: str) -> tuple[str, ...]:
+    """What a reader of these shares must know of how they were corrected and counted."""
+    out = []
+    if length := bundle.confusion.get("sentences"):
+        out.append(
+            f"Error counts come from passages of about {length:.0f} sentences; in much longer articles false alarms"
+            " are more frequent, and corrected shares too high."
+        )
+    if by == "article":
+        out.append(
+            "Near-copies are not joined here, every copy has a vote: import the archive into a store to join them."
+        )
+    return tuple(out)
 
 
 def _frequency(table: pa.Table, taxonomy: Taxonomy, day: date) -> str:
@@ -219,27 +241,45 @@ def usable_confusion(table: pa.Table, bundle: Bundle) -> Confusion | None:
     return parse_confusion(bundle.confusion, where=str(bundle.folder))
 
 
-def read_tagged(source: str | Path, bundle: Bundle, *, model: str | None = None) -> pa.Table:
+def read_tagged(source: str | Path, bundle: Bundle) -> pa.Table:
     """The tagged table behind `source`: a folder that `bondlore tag --out` committed, or a store.
 
-    Raises InputError when it is neither, or holds narratives of another taxonomy.
+    Raises InputError when another model tagged it.
     """
     path = Path(source)
     if path.is_dir():
+        import pyarrow.compute as pc
+
         from bondlore.tag.batch import read_tagged as read_folder
 
         table = read_folder(path)
-        if missing := [n for n in bundle.taxonomy if f"v_{n}" not in table.column_names]:
-            raise InputError(
-                f"was tagged with another taxonomy (no column v_{missing[0]})",
-                where=str(path),
-                remedy="pass the --model it was tagged with",
-            )
+        models = [m for m in pc.unique(table["model"]).to_pylist() if m] if table.num_rows else []
+        _same_model(models, bundle, str(path))
         return table
     from bondlore.store import Store
 
     with Store.open(source, create=False) as store:
-        return store.tagged(model=model, taxonomy=bundle.taxonomy)
+        models = list(store.counts().models)
+        if models and bundle.id not in models:
+            _same_model(models, bundle, store.where)
+        return store.tagged(model=bundle.id, taxonomy=bundle.taxonomy)
+
+
+def _same_model(models: Sequence[str], bundle: Bundle, where: str) -> None:
+    """Shares are a model's: numbers of one may not go out under the name of another."""
+    if [m for m in models if m != bundle.id]:
+        raise InputError(
+            f"was tagged by {', '.join(models)}, not by {bundle.id}",
+            where=where,
+            remedy="pass the --model it was tagged with, or tag it again",
+        )
+
+
+def voters(table: pa.Table) -> str:
+    """What can have one vote: `cluster` where near-copies have been joined (stores do), else `article`."""
+    import pyarrow.compute as pc
+
+    return "cluster" if pc.any(pc.not_equal(table["cluster"], table["id"])).as_py() else "article"
 
 
 def last_day(table: pa.Table) -> date:

@@ -114,6 +114,16 @@ def parse(data: Any, *, where: str) -> Taxonomy:
 
     if not isinstance(data, dict) or not isinstance(data.get("narratives"), list) or not data["narratives"]:
         raise fail("has no list 'narratives'", "see corpus/taxonomy.yaml for the form")
+
+    def strings(value: Any, at: str) -> tuple[str, ...]:
+        """A list of strings; one string alone is a list of one, never its letters."""
+        if value is None:
+            return ()
+        items = [value] if isinstance(value, str) else value
+        if not isinstance(items, list) or not all(isinstance(i, (str, int, float)) for i in items):
+            raise fail(f"{at} is not a list of strings", "put each on a line of its own after a dash")
+        return tuple(map(str, items))
+
     seen: dict[str, Narrative] = {}
     for number, entry in enumerate(data["narratives"], 1):
         at = f"narrative {number}"
@@ -122,6 +132,8 @@ def parse(data: Any, *, where: str) -> Taxonomy:
         key = entry.get("id")
         if not isinstance(key, str) or not _ID.fullmatch(key):
             raise fail(f"{at} has the id {key!r}", "use lower-case letters, digits and underscores")
+        if key == "none":
+            raise fail(f"{at} has the id 'none', which means the absence of any", "choose another")
         if key in seen:
             raise fail(f"{at} repeats the id {key!r}", "rename one of the two")
         kind = str(entry.get("kind", "core"))
@@ -137,7 +149,7 @@ def parse(data: Any, *, where: str) -> Taxonomy:
             definition=" ".join(str(entry.get("definition", "")).split()),
             colour=colour,
             dash=str(entry.get("dash", "solid")),
-            **{k: tuple(map(str, entry.get(k) or ())) for k in ("include", "exclude", "examples")},
+            **{k: strings(entry.get(k), f"{at} ({key}) {k}") for k in ("include", "exclude", "examples")},
         )
     subject = data.get("subject") or {}
     if not isinstance(subject, dict):
@@ -147,7 +159,7 @@ def parse(data: Any, *, where: str) -> Taxonomy:
         str(data.get("version", "0")),
         tuple(seen.values()),
         Subject(
-            str(subject.get("name", "")), *(tuple(map(str, subject.get(key) or ())) for key in ("terms", "related"))
+            str(subject.get("name", "")), *(strings(subject.get(key), f"subject {key}") for key in ("terms", "related"))
         ),
     )
 

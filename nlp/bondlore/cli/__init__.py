@@ -51,13 +51,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BondloreError as error:
         say(f"bondlore {name}: error: {error}")
         return _EXIT_BAD_INPUT
-    except KeyboardInterrupt:
-        say(f"\nbondlore {name}: interrupted; nothing half-written is kept, run the same command again to go on")
-        return _EXIT_INTERRUPTED
     except BrokenPipeError:
         # the reader of our output (head, less) has gone: not an error
         sys.stderr.close()
         return 0
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        say(f"bondlore {name}: error: {where}{error.strerror or error}; check the path, its permissions and free space")
+        return _EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        say(f"\nbondlore {name}: interrupted; nothing half-written is kept, run the same command again to go on")
+        return _EXIT_INTERRUPTED
 
 
 def _help() -> str:

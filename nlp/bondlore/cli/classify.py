@@ -62,7 +62,7 @@ def _article(source: str, title: str) -> Article:
             )
         return extract_page(response.body, url=response.url)
     path = Path(source)
-    if len(source) < 4096 and "\n" not in source and path.exists():
+    if _exists(path):
         if path.is_dir():
             raise InputError("is a folder", where=source, remedy="use bondlore tag for many articles")
         try:
@@ -76,6 +76,14 @@ def _article(source: str, title: str) -> Article:
     if len(source) < 300 and " " not in source.strip() and ("/" in source or path.suffix):
         raise InputError("no such file", where=source, remedy="check the path; a text has more than one word")
     return _from_bytes(source.encode("utf-8", "replace"), "the argument", title)
+
+
+def _exists(path: Path) -> bool:
+    """Whether there is such a file; a text too long to be a name is not one (ENAMETOOLONG)."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _from_bytes(raw: bytes, where: str, title: str) -> Article:

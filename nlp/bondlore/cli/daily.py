@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import hashlib
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bondlore import resources
 from bondlore.cli.options import add_db, add_model, builder, database, print_json
 from bondlore.clock import utc_now
 from bondlore.errors import StoreError, YieldsError
 from bondlore.progress import say
+
+if TYPE_CHECKING:
+    from bondlore.measure.yields import Yields
 
 __all__ = ["parser", "run"]
 
@@ -49,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     feeds = read_opml(args.feeds or resources.find("corpus/feeds.opml"))
     address = database(args)
     notes: list[str] = []
-    with _alone(Path(address + ".daily.lock")), Store.open(address) as store:
+    with _alone(_lock_of(address)), Store.open(address) as store:
         tagger = Tagger.load(args.model)
         polled = chain.poll_feeds(store, feeds, Fetcher(allow_private=args.allow_private), clock=utc_now)
         if args.source != "none":
@@ -58,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
             except YieldsError as error:
                 notes.append("Yields could not be refreshed; the last known ones are shown.")
                 say(f"daily: {error}")
+        yields = _known_yields(args.yields, notes)
         tagged = chain.tag_store(store, tagger)
         table = store.tagged(model=tagger.model, taxonomy=tagger.taxonomy)
         now = utc_now()
@@ -70,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         data = chain.make_report(
             table,
             tagger.bundle,
-            chain.load_yields(args.yields if args.yields.exists() else None),
+            yields,
             day=day,
             quality=quality,
             stamp=now.isoformat(timespec="seconds"),
@@ -83,6 +90,28 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(f"{polled.new} new articles, {tagged.done} tagged; report: {paths['html']}")
     return 3 if polled.failing or notes or tagged.failed else 0
+
+
+def _lock_of(address: str) -> Path:
+    """The lock file of a store: beside a file, in the temporary folder for a server. Never shows the address."""
+    if "://" not in address:
+        return Path(address + ".daily.lock")
+    if address.startswith("sqlite:///"):
+        return Path(address.removeprefix("sqlite:///") + ".daily.lock")
+    key = hashlib.sha256(address.encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"bondlore-{key}.daily.lock"
+
+
+def _known_yields(path: Path, notes: list[str]) -> Yields:
+    """The desk's own table, or the shipped one with a note when that is missing or damaged."""
+    from bondlore.chain import load_yields
+
+    try:
+        return load_yields(path if path.exists() else None)
+    except YieldsError as error:
+        say(f"daily: {error}")
+        notes.append(f"{path.name} could not be read; the yields shipped with bondlore are shown.")
+        return load_yields()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import functools
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["parser", "run"]
 
-_EXAMPLE = "  bondlore demo --out my-demo/"
+_EXAMPLE = "  bondlore demo --out my-demo/\n  bondlore demo --date 2025-04-11   # in the week of the sell-off"
+_DAY = date(2025, 5, 30)  # the sample's last Friday
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     summary = "Poll the sample feeds on loopback, import the sample archive, tag, measure, and write a report. Offline."
     p = builder("demo", summary, _EXAMPLE)
     p.add_argument("--out", type=Path, default=Path("bondlore-demo"), metavar="DIR", help="default bondlore-demo/")
-    p.add_argument("--date", type=parse_day, metavar="DATE", help="the report's day (default: the sample's last)")
+    p.add_argument("--date", type=parse_day, default=_DAY, metavar="DATE", help=f"the report's day (default {_DAY})")
     p.add_argument("--json", action="store_true", help="counts and paths as JSON")
     return p
 

@@ -117,7 +117,7 @@ def _extras() -> list[Finding]:
 def _model(folder: str | None) -> list[Finding]:
     from bondlore.tag import bundle as bundles
 
-    bundle = bundles.read(folder)
+    bundle = bundles.read(folder, verify=None)
     size = sum((bundle.folder / name).stat().st_size for name in bundle.files if (bundle.folder / name).is_file())
     detail = f"{bundle.id}, {len(bundle.taxonomy)} narratives, {size / 1e6:.0f} MB, hashes match"
     return [Finding("model", "ok", detail)]

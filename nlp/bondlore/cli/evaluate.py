@@ -9,7 +9,7 @@ from typing import Any
 from bondlore import atomic
 from bondlore.cli.options import builder, print_json
 from bondlore.errors import InputError
-from bondlore.progress import Progress
+from bondlore.progress import Progress, say
 
 __all__ = ["parser", "run"]
 
@@ -42,19 +42,23 @@ def run(args: argparse.Namespace) -> int:
     written: list[dict[str, Any]] = []
     for path in args.labels:
         articles = labels.read_all([path], tagger.taxonomy)
+        name = path.name if path.name not in results else str(path)
+        known = set(tagger.bundle.training.get("labels", {}).get("texts", []))
+        if overlap := sum(key in known for key in labels.fingerprints(articles)):
+            say(f"evaluate: warning: {name}: the model was trained on {overlap} of these {len(articles)} articles")
         with Progress(f"evaluate {path.name}", total=len(articles), unit="articles") as progress:
             found = evaluate.predictions(tagger, articles, each=progress.step)
-        results[path.name] = evaluate.figures(found, articles, tagger.taxonomy).plain()
+        results[name] = evaluate.figures(found, articles, tagger.taxonomy).plain()
         written += [{"id": key, **value} for key, value in found.items()]
         if args.baselines:
-            known = labels.read_all(args.baselines, tagger.taxonomy)
-            results[f"{path.name}: TF-IDF"] = evaluate.baseline(known, articles, tagger.taxonomy).plain()
+            taught = labels.read_all(args.baselines, tagger.taxonomy)
+            results[f"{name}: TF-IDF"] = evaluate.baseline(taught, articles, tagger.taxonomy).plain()
     if args.predictions:
         import json
 
         atomic.write_text(args.predictions, "".join(json.dumps(row) + "\n" for row in written))
     if args.card:
-        _into_card(Path(args.model) / "README.md", figures_table(results))
+        _into_card(tagger.bundle.folder / "README.md", figures_table(results))
     if args.json:
         print_json({"model": tagger.model, "results": results})
     else:

@@ -33,8 +33,10 @@ def parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Exit code 3 when some rows were refused."""
     from bondlore.chain import add_archive
+    from bondlore.ingest.archive import read_archive
     from bondlore.store import Store
 
+    next(read_archive(args.paths, mapping=mapping(args.map), rejects=[]))  # unusable input makes no store
     with Store.open(database(args)) as store:
         done = add_archive(
             store, args.paths, clock=utc_now, mapping=mapping(args.map), limit=args.limit, zone=args.zone

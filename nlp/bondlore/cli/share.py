@@ -25,7 +25,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("source", metavar="SOURCE", help="a folder written by bondlore tag, or a store")
     p.add_argument("--freq", choices=("D", "W", "M"), default="W", help="day, week or month (default W)")
     p.add_argument(
-        "--by", choices=("article", "cluster"), default="cluster", help="what has one vote (default cluster)"
+        "--by",
+        choices=("article", "cluster"),
+        help="what has one vote (default: cluster, where copies were joined)",
     )
     p.add_argument(
         "--denominator",
@@ -53,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         table,
         bundle.taxonomy,
         freq=args.freq,
-        by=args.by,
+        by=args.by or chain.voters(table),
         denominator=args.denominator,
         series=tuple(args.series or ["support"]),
         confusion=chain.usable_confusion(table, bundle),

@@ -45,9 +45,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _archive(args: argparse.Namespace) -> int:
+    from bondlore.ingest.archive import read_archive
     from bondlore.tag.batch import run as run_batch
     from bondlore.tag.runtime import available_cores
 
+    next(read_archive(args.inputs, mapping=mapping(args.map), rejects=[]))  # unusable input leaves no folder behind
     done = run_batch(
         args.inputs,
         args.out,

@@ -26,10 +26,17 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--recipe", type=Path, metavar="TOML", help="everything a run depends on; see models/recipe.toml")
     p.add_argument("--base", metavar="NAME|DIR", help="a Hugging Face encoder (default: the shipped model's own)")
     p.add_argument("--epochs", type=positive, metavar="N", help="instead of the recipe's")
-    p.add_argument("--folds", type=int, metavar="N", help="held-out folds for calibration; 0 skips them")
+    p.add_argument("--folds", type=_folds, metavar="N", help="held-out folds for calibration; 0 skips them")
     p.add_argument("--seed", type=int, metavar="N", help="instead of the recipe's")
     add_taxonomy(p)
     return p
+
+
+def _folds(text: str) -> int:
+    value = int(text)
+    if value < 0 or value == 1:
+        raise argparse.ArgumentTypeError("must be 0, or at least 2")
+    return value
 
 
 def run(args: argparse.Namespace) -> int:

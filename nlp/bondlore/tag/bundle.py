@@ -15,11 +15,12 @@ from bondlore.tag.rollup import ArticleCalibration
 from bondlore.tag.windows import WindowPlan
 from bondlore.taxonomy import Taxonomy
 
-__all__ = ["DEFAULT", "FORMAT", "MANIFEST", "Bundle", "Calibration", "file_digest", "read", "write"]
+__all__ = ["DEFAULT", "FORMAT", "MANIFEST", "Bundle", "Calibration", "file_digest", "locate", "read", "write"]
 
 FORMAT = 1
 MANIFEST = "bondlore.json"
 DEFAULT = "models/default"
+_RUN = ("model.onnx", "tokenizer.json")  # what tagging opens
 _MAX_MANIFEST = 5_000_000
 _UNSAFE = {".pkl", ".pickle", ".pt", ".pth", ".bin", ".joblib", ".npy", ".npz", ".h5", ".py"}
 
@@ -57,7 +58,7 @@ class Bundle:
     @property
     def fingerprint(self) -> str:
         """12 hex digits over all that decides an answer: weights, tokenizer, taxonomy, windows, calibration."""
-        decides = {k: v for k, v in self.files.items() if k in ("model.onnx", "tokenizer.json")}
+        decides = {k: v for k, v in self.files.items() if k in _RUN}
         body = {
             "files": decides,
             "taxonomy": taxonomy.dump(self.taxonomy),
@@ -79,13 +80,30 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def read(folder: Path | str | None = None, *, verify: tuple[str, ...] = ("model.onnx", "tokenizer.json")) -> Bundle:
-    """Read a model folder and check the hashes of the files in `verify`; without a folder, the shipped model.
+def locate(model: Path | str | None) -> Path:
+    """The folder of a model: the shipped one for None, a folder, or the local copy of hub model `owner/name`.
+
+    A name with one slash is the hub's only if no folder of its first part lies here: a mistyped path stays a path.
+    """
+    if model is None:
+        return resources.find(DEFAULT)
+    name = str(model)
+    path = Path(name.removeprefix("hf://")).expanduser()
+    near = not name.startswith("hf://") and (path.exists() or path.parent.exists())
+    if near or name.count("/") != 1 + 2 * name.startswith("hf://"):
+        return path
+    from bondlore.tag.hub import download
+
+    return download(name.removeprefix("hf://"))
+
+
+def read(model: Path | str | None = None, *, verify: tuple[str, ...] | None = _RUN) -> Bundle:
+    """Read a model (see `locate`) and check the hashes of the files in `verify`; None checks all of them.
 
     Raises ModelError when the folder is missing or incomplete, is of another format, has been
     altered, or carries a file type that can execute code on loading.
     """
-    path = resources.find(DEFAULT) if folder is None else Path(folder)
+    path = locate(model)
     manifest = path / MANIFEST
     if not manifest.is_file():
         remedy = "pass a folder written by `bondlore train`, or leave --model out for the shipped model"
@@ -104,7 +122,7 @@ def read(folder: Path | str | None = None, *, verify: tuple[str, ...] = ("model.
         raise ModelError(
             f"cannot be read ({error})", where=str(manifest), remedy="train or download it again"
         ) from error
-    for name in verify:
+    for name in bundle.files if verify is None else verify:
         check_file(bundle, name)
     return bundle
 

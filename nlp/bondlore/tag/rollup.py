@@ -18,8 +18,9 @@ Floats = NDArray[np.floating]
 # A side of the argument outweighs the other when it has four times its weight: one denial in a passage of
 # four claims is a nuance, one in two is a dispute (codebook: "or support clearly outweighs").
 _OUTWEIGHS = 4.0
+_FLOORS = np.array([1e-3, 0.03])
 _TITLE_WEIGHT, _LEAD_WEIGHT, _LEAD = 2.0, 1.5, 3
-_MAX_EVIDENCE = 12
+_MAX_EVIDENCE = 8  # sentences a side, so that a much-told story cannot crowd out its denials
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,10 @@ def article_features(scores: Floats) -> Floats:
 
     The second sentence says whether the claim is made in passing or kept up; a noisy-or over
     all sentences is over-confident in long articles, because neighbours are not independent.
+    It is floored well above zero: that a one-sentence text has no second sentence says nothing.
     """
-    top = np.sort(np.vstack([np.full((2, scores.shape[1]), 1e-4), scores]), axis=0)[-2:][::-1]
-    clipped = np.clip(top, 1e-4, 1 - 1e-4)
+    top = np.sort(np.vstack([np.zeros((2, scores.shape[1])), scores]), axis=0)[-2:][::-1]
+    clipped = np.clip(top, _FLOORS[:, None], 1 - 1e-4)
     out: Floats = np.log(clipped / (1 - clipped))
     return out
 
@@ -71,9 +73,11 @@ def narrative_tags(sentences: Sequence[SentenceTag], probabilities: dict[str, fl
         for i in carriers:
             sides[sentences[i].labels[narrative]] += sentences[i].scores[narrative]
         carriers.sort(key=lambda i: (-sentences[i].scores[narrative], i))
-        out[narrative] = NarrativeTag(
-            probability, verdict(sides["support"], sides["reject"]), tuple(carriers[:_MAX_EVIDENCE])
-        )
+        kept = {
+            i for side in sides for i in [c for c in carriers if sentences[c].labels[narrative] == side][:_MAX_EVIDENCE]
+        }
+        evidence = tuple(i for i in carriers if i in kept)
+        out[narrative] = NarrativeTag(probability, verdict(sides["support"], sides["reject"]), evidence)
     return out
 
 

@@ -11,7 +11,7 @@ from bondlore.article import Article, normalise
 __all__ = ["MAX_CHARACTERS", "split", "split_text"]
 
 MAX_CHARACTERS = 1_000_000  # an article of 150,000 words; the rest of a longer one is dropped
-_LONGEST = 90  # words; a longer "sentence" is a table or unpunctuated text, cut so that none of it is lost
+_LONGEST = 70  # words; a longer "sentence" is a table or unpunctuated text, cut so that the model reads most of it
 _BREAK = re.compile(r"\n\s*\n")
 _MARKUP = re.compile(
     r"<!--.{0,5000}?-->|<(?:script|style)\b.{0,20000}?</(?:script|style)\s*>|</?[a-zA-Z][^<>]{0,500}>", re.S

@@ -58,12 +58,15 @@ class Tagger:
 
         from bondlore.tag.runtime import OnnxRuntime
 
-        folder = None if model is None else _folder(str(model))
-        bundle = bundles.read(folder)
+        bundle = bundles.read(model)
         try:
             tokenizer = Tokenizer.from_file(str(bundle.folder / "tokenizer.json"))
         except Exception as error:  # the Rust side raises a bare Exception
-            raise ModelError(f"cannot be read ({error})", where=str(bundle.folder / "tokenizer.json")) from error
+            raise ModelError(
+                f"cannot be read ({error})",
+                where=str(bundle.folder / "tokenizer.json"),
+                remedy="train or download the model again",
+            ) from error
         tokenizer.no_padding()
         tokenizer.no_truncation()
         return cls(bundle, OnnxRuntime(bundle.folder / "model.onnx", threads=threads), tokenizer)
@@ -124,25 +127,21 @@ class Tagger:
 
 def as_article(item: Mapping[str, Any]) -> Article:
     """An Article from a mapping with `title` and `text`, or `sentences`. Raises InputError."""
+    if not {"title", "text", "sentences"} & set(item):
+        keys = ", ".join(map(str, item)) or "nothing"
+        raise InputError(
+            f"an article has neither 'title', 'text' nor 'sentences' (it has {keys})", remedy="rename them"
+        )
     given, title, text = item.get("sentences"), item.get("title") or "", item.get("text") or ""
     if given is not None and (not isinstance(given, (list, tuple)) or not all(isinstance(s, str) for s in given)):
         raise InputError("'sentences' is not a list of strings", remedy="pass [title, sentence, …]")
     if not isinstance(title, str) or not isinstance(text, str):
-        raise InputError("'title' and 'text' must be strings")
+        raise InputError("'title' and 'text' must be strings", remedy="decode bytes and drop numbers")
     sentences = tuple(given) if given is not None else None
     if sentences:
         title, text = sentences[0], "\n".join(sentences[1:])
     key = str(item.get("id") or content_id(title, text))
     return Article(key, title, text, str(item.get("publisher") or ""), str(item.get("url") or ""), sentences=sentences)
-
-
-def _folder(model: str) -> Path:
-    path = Path(model)
-    if path.exists() or model.count("/") != 1 or model.startswith((".", "/", "~")):
-        return path.expanduser()
-    from bondlore.tag.hub import download
-
-    return download(model)
 
 
 def _sigmoid(x: Floats) -> Floats:

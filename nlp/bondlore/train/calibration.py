@@ -63,9 +63,11 @@ def calibrate(
 ) -> Calibration:
     """Lines, thresholds and the article roll-up from out-of-fold logits (article number -> presence, stance)."""
     gold = [targets(articles[i], taxonomy) for i in logits]
-    x = np.concatenate([presence for presence, _ in logits.values()]).astype(float)
-    stance = np.concatenate([s for _, s in logits.values()]).astype(float)
-    y, reject = (np.concatenate([g[k] for g in gold]) for k in (0, 1))
+    # an empty sentence (a missing title) is never read when tagging, so it must not count here
+    read = np.array([bool(s) for i in logits for s in articles[i].sentences])
+    x = np.concatenate([presence for presence, _ in logits.values()]).astype(float)[read]
+    stance = np.concatenate([s for _, s in logits.values()]).astype(float)[read]
+    y, reject = (np.concatenate([g[k] for g in gold])[read] for k in (0, 1))
     pooled = platt(x.ravel(), y.ravel())
     lines = [platt(x[:, k], y[:, k]) if y[:, k].sum() >= _FEW else pooled for k in range(len(taxonomy))]
     slope, intercept = np.array([a for a, _ in lines]), np.array([b for _, b in lines])
@@ -92,14 +94,16 @@ def count_errors(
 ) -> dict[str, Any]:
     """Article-level out-of-fold confusion of presence, support and rejection, by narrative.
 
-    `measure` corrects counted shares with it. Keys: tp, fp, fn, tn. Articles labelled off topic are left out:
+    `measure` corrects counted shares with it. Keys: tp, fp, fn, tn. Only articles labelled causal or topical count:
     shares are taken over articles on the subject, and easy negatives would make the false-positive rate too small.
+    `sentences` is their mean length: in much longer articles false alarms are more frequent than these counts say.
     """
     counts = {n: {s: dict.fromkeys(("tp", "fp", "fn", "tn"), 0) for s in _SERIES} for n in taxonomy}
     threshold = np.asarray(calibration.threshold)
-    on_subject = {i: pair for i, pair in logits.items() if articles[i].gate != "off_topic"}
+    on_subject = {i: pair for i, pair in logits.items() if articles[i].gate in ("causal", "topical")}
     for i, (presence, stance) in on_subject.items():
-        p = _sigmoid(np.asarray(calibration.slope) * presence + np.asarray(calibration.intercept))
+        read = np.array([[bool(s)] for s in articles[i].sentences])
+        p = read * _sigmoid(np.asarray(calibration.slope) * presence + np.asarray(calibration.intercept))
         denied = _sigmoid(stance) >= calibration.reject_threshold
         gold, gold_reject = targets(articles[i], taxonomy)
         for k, narrative in enumerate(taxonomy.ids):
@@ -108,7 +112,14 @@ def count_errors(
             for series in _SERIES:
                 cell = ("t" if said[series] == true[series] else "f") + ("p" if said[series] else "n")
                 counts[narrative][series][cell] += 1
-    return {"level": "article", "n": len(on_subject), "source": "out-of-fold training labels", "narratives": counts}
+    length = sum(len(articles[i].sentences) for i in on_subject) / max(1, len(on_subject))
+    return {
+        "level": "article",
+        "n": len(on_subject),
+        "sentences": round(length, 1),
+        "source": "out-of-fold training labels",
+        "narratives": counts,
+    }
 
 
 _SERIES = ("presence", "support", "rejection")

@@ -62,9 +62,11 @@ model: agreement between such annotators is consistency, not human agreement.
 
 ## Training
 Base `{recipe["base"]}`, {recipe["epochs"]} epochs, learning rate {recipe["learning_rate"]}, seed {recipe["seed"]};
-probabilities and thresholds fitted on {recipe["folds"]} held-out folds split by story. Exported to int8; against fp32
-the mean difference of probabilities is {parity["mean_difference"]}, labels agree on {parity["agreement"]:.2%} of
-sentences. Trained {bundle.training["trained_on"]} by bondlore {bundle.code_version}.
+probabilities and thresholds fitted on {recipe["folds"]} held-out folds split by story, folds combined by
+{recipe["combine"]}: the lines are those of single folds, so look at the calibration figures below. Exported in
+{parity["precision"]}; int8 against fp32: probabilities differ by {parity["mean_difference"]} on average, every
+label agrees on {parity["agreement"]:.2%} of sentences.
+Trained {bundle.training["trained_on"]} by bondlore {bundle.code_version}.
 
 ## Figures
 {FIGURES_MARK}

@@ -1,7 +1,7 @@
 """What a long run keeps beside its output, so that an interruption costs at most the fold in progress.
 
-`<out>.work/<key>-fold-<k>.safetensors` holds a fold's weights and its held-out logits; the key digests labels, recipe
-and taxonomy, so that another run never picks them up. The folder goes when the model is installed.
+`<out>.work/<key>-fold-<k>.safetensors` holds a fold's weights and its held-out logits; the key digests labels, recipe,
+base and taxonomy, so that another run never picks them up. The folder goes when the model is installed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from bondlore import atomic, taxonomy
+from bondlore import __version__, atomic, taxonomy
+from bondlore.tag.bundle import file_digest
 from bondlore.taxonomy import Taxonomy
 from bondlore.train import labels as label_files
 from bondlore.train.fit import Logits
@@ -34,7 +35,9 @@ class Checkpoints:
     """Fold results of one run, on disk."""
 
     def __init__(self, out: Path, articles: Sequence[LabelledArticle], narratives: Taxonomy, recipe: Recipe) -> None:
-        body = json.dumps([label_files.digest(articles), recipe.plain(), taxonomy.dump(narratives)], sort_keys=True)
+        base = [file_digest(p) for p in sorted(Path(recipe.base).glob("*.safetensors"))] or recipe.base
+        parts = [__version__, label_files.digest(articles), recipe.plain(), base, taxonomy.dump(narratives)]
+        body = json.dumps(parts, sort_keys=True)
         self._key = hashlib.sha256(body.encode()).hexdigest()[:12]
         self._folder = out.with_name(f"{out.name}.work")
 

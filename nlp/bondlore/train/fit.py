@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from bondlore.train.network import Batch, SentenceTagger, collate, load_encoder
 from bondlore.train.recipe import Recipe
 
 __all__ = ["Example", "Logits", "Reader", "build", "examples", "fit", "predict"]
+
+_LAYER = re.compile(r"\blayers?\.(\d+)\.")  # BERT and kin, DistilBERT, ModernBERT
 
 Logits = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Presence and stance logits of one article, each [sentences, narratives]."""
@@ -163,12 +166,13 @@ def _parameter_groups(model: SentenceTagger, recipe: Recipe) -> list[dict[str, A
     depth = model.encoder.config.num_hidden_layers
     groups = []
     for name, parameter in model.named_parameters():
-        if recipe.freeze_embeddings and "word_embeddings" in name:
+        if recipe.freeze_embeddings and any(n in name for n in ("word_embeddings", "tok_embeddings")):
             parameter.requires_grad = False
             continue
         rate = recipe.head_learning_rate
         if name.startswith("encoder"):
-            layer = int(name.split("layer.")[1].split(".")[0]) if "layer." in name else -1
+            found = _LAYER.search(name)
+            layer = int(found.group(1)) if found else -1
             rate = recipe.learning_rate * recipe.layer_decay ** (depth - 1 - layer)
         decay = recipe.weight_decay if parameter.dim() > 1 else 0.0
         groups.append({"params": [parameter], "lr": rate, "weight_decay": decay})

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from bondlore.article import content_id, normalise
 from bondlore.errors import LabelError, MissingExtraError
 from bondlore.taxonomy import Taxonomy
 
-__all__ = ["LabelledArticle", "digest", "read", "read_all"]
+__all__ = ["LabelledArticle", "digest", "fingerprints", "read", "read_all"]
 
 _MAX_LINE = 10_000_000  # bytes
 _STANCES = ("support", "reject")
+_DERIVED = "row-"  # begins the id of a row that names none
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,17 @@ def read_all(paths: Iterable[Path | str], taxonomy: Taxonomy) -> list[LabelledAr
     out: dict[str, LabelledArticle] = {}
     for path in paths:
         for article in read(path, taxonomy):
+            if article.id in out and article.id.startswith(_DERIVED):
+                # rows without ids may repeat a text: count them apart, and let the split keep them together
+                number = sum(1 for key in out if key.startswith(article.id))
+                article = replace(article, id=f"{article.id}-{number}")
             if article.id in out:
                 where = f"{article.source} (also {out[article.id].source})"
                 raise LabelError(f"the id {article.id!r} occurs twice", where=where, remedy="rename or drop one")
             out[article.id] = article
     if not out:
-        raise LabelError("hold no labelled article", where=", ".join(map(str, paths)) or "labels")
+        where = ", ".join(map(str, paths)) or "labels"
+        raise LabelError("hold no labelled article", where=where, remedy="one article a line; see corpus/labels")
     return list(out.values())
 
 
@@ -69,6 +76,11 @@ def read(path: Path | str, taxonomy: Taxonomy) -> Iterator[LabelledArticle]:
         raise LabelError("is not UTF-8", where=str(path), remedy="convert it, e.g. with iconv -t utf-8") from error
 
 
+def fingerprints(articles: Sequence[LabelledArticle]) -> list[str]:
+    """12 hex digits for each article's sentences, labels apart: tells whether a model has seen a text, and no more."""
+    return [hashlib.sha256("\x1e".join(a.sentences).encode()).hexdigest()[:12] for a in articles]
+
+
 def digest(articles: Sequence[LabelledArticle]) -> str:
     """SHA-256 over ids, sentences and labels, whatever the order of articles: a data set's name in a model card."""
     lines = sorted(
@@ -79,7 +91,7 @@ def digest(articles: Sequence[LabelledArticle]) -> str:
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with path.open("rb") as handle:
+    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as handle:
         number = 0
         while line := handle.readline(_MAX_LINE + 1):
             number += 1
@@ -101,11 +113,15 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     with path.open(encoding="utf-8-sig", newline="") as handle:
         reader = csv.DictReader(handle)
         try:
+            if "labels" not in (reader.fieldnames or ()):
+                found = ", ".join(reader.fieldnames or ()) or "no header"
+                raise LabelError(f"has no column 'labels' (it has {found})", where=f"{path}:1", remedy="rename yours")
             for row in reader:
                 labels = [part for part in (row.get("labels") or "").replace(";", ",").split(",") if part.strip()]
                 yield reader.line_num, {**row, "labels": [part.strip() for part in labels]}
         except csv.Error as error:
-            raise LabelError(f"is not CSV ({error})", where=f"{path}:{reader.line_num}") from error
+            where = f"{path}:{reader.line_num}"
+            raise LabelError(f"is not CSV ({error})", where=where, remedy="quote texts with commas") from error
 
 
 def _dataset_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -140,6 +156,8 @@ def _article(row: dict[str, Any], taxonomy: Taxonomy, where: str) -> LabelledArt
     def fail(message: str, remedy: str) -> LabelError:
         return LabelError(message, where=where, remedy=remedy)
 
+    if "labels" not in row:
+        raise fail("the row has no 'labels'", 'write "labels": {} where no sentence carries any')
     if "sentences" in row:
         sentences, labels = row["sentences"], row.get("labels") or {}
         if not isinstance(sentences, list) or not sentences or not all(isinstance(s, str) for s in sentences):
@@ -159,7 +177,7 @@ def _article(row: dict[str, Any], taxonomy: Taxonomy, where: str) -> LabelledArt
         raise fail("the row has neither 'sentences' nor 'text'", "see corpus/labels/README.md for the form")
     checked: dict[int, dict[str, str]] = {}
     for key, carried in labels.items():
-        if not str(key).isdigit() or int(key) >= len(sentences):
+        if not str(key).isascii() or not str(key).isdecimal() or int(key) >= len(sentences):
             raise fail(f"label index {key!r} is not one of {len(sentences)} sentences", "indices count from the title")
         if not isinstance(carried, dict):
             raise fail(f"the labels of sentence {key} are not a mapping", 'e.g. {"x": "support"}')
@@ -173,5 +191,5 @@ def _article(row: dict[str, Any], taxonomy: Taxonomy, where: str) -> LabelledArt
             checked[int(key)] = dict(carried)
     clean = tuple(normalise(s) for s in sentences)
     text = {k: str(row.get(k) or "") for k in ("publisher", "date", "gate", "primary", "annotator")}
-    key = str(row.get("id") or content_id(clean[0], "\n".join(clean[1:])))
+    key = str(row.get("id") or _DERIVED + content_id(clean[0], "\n".join(clean[1:])))
     return LabelledArticle(key, clean, checked, **text, source=where)
