@@ -106,6 +106,12 @@ def test_classify_reads_text_file_and_standard_input_alike(tmp_path):
     assert results[0]["narratives"]["deleveraging"]["verdict"] == "promotes"
 
 
+def test_a_paragraph_as_the_argument_is_a_text(capsys):
+    """Longer than any file name may be."""
+    assert main(["classify", TEXT + " The 10-year yield was little changed on the day in quiet trade." * 8]) == 0
+    assert "Deleveraging: promotes" in capsys.readouterr().out
+
+
 def test_classify_shows_evidence_to_a_person(capsys):
     assert main(["classify", TEXT]) == 0
     out = capsys.readouterr().out
@@ -171,6 +177,47 @@ def test_an_empty_store_has_no_report(tmp_path, capsys):
     Store.open(tmp_path / "n.db").close()
     assert main(["report", "--db", str(tmp_path / "n.db")]) == 1
     assert "holds no tagged article" in capsys.readouterr().err
+
+
+def test_numbers_of_one_model_do_not_go_out_under_anothers_name(root, tmp_path, capsys):
+    import shutil
+
+    db = str(tmp_path / "n.db")
+    main(["import", str(root / "corpus" / "sample" / "archive.jsonl"), "--limit", "5", "--db", db])
+    main(["tag", "--db", db])
+    other = tmp_path / "m"
+    shutil.copytree(root / "models" / "default", other)
+    data = json.loads((other / "bondlore.json").read_text())
+    data["calibration"]["threshold"][0] += 0.01
+    (other / "bondlore.json").write_text(json.dumps(data))
+    assert main(["share", db, "--model", str(other)]) == 1
+    assert "was tagged by" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command", [["tag", "{empty}", "--out", "{tmp}/out"], ["import", "{empty}", "--db", "{tmp}/n.db"]]
+)
+def test_an_empty_archive_leaves_nothing_behind(command, tmp_path, capsys):
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("")
+    assert main([a.format(empty=empty, tmp=tmp_path) for a in command]) == 1
+    assert "empty.jsonl" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["empty.jsonl"]
+
+
+@pytest.mark.parametrize("command", ["demo", "report"])
+def test_an_output_that_is_a_file_is_one_clear_line(command, root, tmp_path, capsys):
+    (tmp_path / "f").write_text("x")
+    args = ["demo"]
+    if command == "report":
+        db = str(tmp_path / "n.db")
+        main(["import", str(root / "corpus" / "sample" / "archive.jsonl"), "--limit", "30", "--db", db])
+        main(["tag", "--db", db])
+        args = ["report", "--db", db]
+    assert main([*args, "--out", str(tmp_path / "f")]) == 1
+    err = capsys.readouterr().err.strip().splitlines()[-1]
+    assert err.startswith(f"bondlore {command}: error: ")
+    assert str(tmp_path / "f") in err
 
 
 def test_yields_shows_the_last_days(capsys):

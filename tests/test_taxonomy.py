@@ -45,6 +45,8 @@ def test_the_digest_follows_meaning_not_drawing():
         ("narratives: [{id: a, kind: main}]", "has kind"),
         ("narratives: [{id: a, colour: red}]", "has colour"),
         ("narratives: [{id: a}]\nsubject: x", "'subject' is not a mapping"),
+        ("narratives: [{id: none}]", "absence"),
+        ("narratives: [{id: a, include: {x: 1}}]", "not a list of strings"),
         ("!!python/object/apply:os.system ['true']", "not YAML"),
     ],
 )
@@ -59,3 +61,9 @@ def test_a_bad_file_is_named_with_its_reason(tmp_path, text, reason):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(TaxonomyError, match="cannot be read"):
         taxonomy.load(tmp_path / "no.yaml")
+
+
+def test_a_lone_string_is_a_list_of_one_never_its_letters():
+    t = taxonomy.parse({"narratives": [{"id": "a", "include": "abc"}], "subject": {"terms": "Treasury"}}, where="t")
+    assert t["a"].include == ("abc",)
+    assert t.subject.terms == ("Treasury",)

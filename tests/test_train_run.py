@@ -164,6 +164,31 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(model, articles, narrative
     assert bundles.read(out).fingerprint == bundles.read(model).fingerprint
 
 
+def test_articles_the_base_has_seen_stay_out_of_calibration(model, articles, narratives, tmp_path):
+    from bondlore.train.recipe import Recipe
+    from bondlore.train.run import train
+
+    lines: list[str] = []
+    again = Recipe(base=str(model / "encoder"), epochs=1, folds=2)
+    made = train(articles, narratives, again, tmp_path / "m", now=NOW, report=lines.append)
+    assert any("trained on 60 of these articles" in line for line in lines)
+    assert made.confusion == {}
+
+
+def test_fewer_stories_than_folds_are_refused(articles, narratives, recipe, tmp_path):
+    from dataclasses import replace
+
+    from bondlore.errors import LabelError
+    from bondlore.train.run import train
+
+    copies = [
+        replace(articles[0], id=str(i), sentences=(*articles[0].sentences[:3], "the same words in every one of them"))
+        for i in range(8)
+    ]
+    with pytest.raises(LabelError, match="fewer stories"):
+        train(copies, narratives, recipe, tmp_path / "m", now=NOW)
+
+
 def test_retraining_starts_from_the_shipped_encoder(model, articles, narratives, tmp_path):
     from bondlore.train.recipe import Recipe
     from bondlore.train.run import train
