@@ -36,7 +36,8 @@ class Checkpoints:
 
     def __init__(self, out: Path, articles: Sequence[LabelledArticle], narratives: Taxonomy, recipe: Recipe) -> None:
         base = [file_digest(p) for p in sorted(Path(recipe.base).glob("*.safetensors"))] or recipe.base
-        parts = [__version__, label_files.digest(articles), recipe.plain(), base, taxonomy.dump(narratives)]
+        folds = {k: v for k, v in recipe.plain().items() if k not in ("combine", "polish")}  # what comes after them
+        parts = [__version__, label_files.digest(articles), folds, base, taxonomy.dump(narratives)]
         body = json.dumps(parts, sort_keys=True)
         self._key = hashlib.sha256(body.encode()).hexdigest()[:12]
         self._folder = out.with_name(f"{out.name}.work")

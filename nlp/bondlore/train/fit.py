@@ -83,14 +83,17 @@ def fit(
     *,
     seed: int,
     after_epoch: Callable[[int, float], None] | None = None,
+    start: SentenceTagger | None = None,
 ) -> SentenceTagger:
-    """Train from the recipe's base. `after_epoch(epoch, mean loss)` reports progress. Deterministic for a seed."""
+    """Train from the recipe's base, or go on from `start`.
+
+    `after_epoch(epoch, mean loss)` reports progress. Deterministic for a seed."""
     torch.manual_seed(recipe.seed)  # folds share one start, so that their weights can be averaged
     # Adam's second moments sink below 1e-38 as the loss falls, and arithmetic on denormals is many times slower
     torch.set_flush_denormal(True)
     rng = random.Random(seed)
     device = _device()
-    model: SentenceTagger = build(narratives, recipe).to(device)
+    model: SentenceTagger = (start or build(narratives, recipe)).to(device)
     torch.manual_seed(seed)
     steps = recipe.epochs * math.ceil(len(data) / recipe.batch)
     optimiser = torch.optim.AdamW(_parameter_groups(model, recipe), fused=True)

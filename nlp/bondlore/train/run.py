@@ -61,12 +61,12 @@ def train(
     data = fit.examples(articles, reader, taxonomy, recipe)
     report(f"train: {len(articles)} articles, {sum(len(a.sentences) for a in articles)} sentences, {len(data)} windows")
 
-    def one(chosen: set[int], seed: int, name: str) -> Any:
+    def one(chosen: set[int], seed: int, name: str, *, recipe: Recipe = recipe, start: Any = None) -> Any:
         def after(epoch: int, loss: float) -> None:
             report(f"train: {name}, epoch {epoch + 1}/{recipe.epochs}, loss {loss:.4f}")
 
         part = [e for e in data if e.article in chosen]
-        return fit.fit(part, reader, len(taxonomy), recipe, seed=seed, after_epoch=after)
+        return fit.fit(part, reader, len(taxonomy), recipe, seed=seed, after_epoch=after, start=start)
 
     everything = set(range(len(articles)))
     parts = folds(articles, recipe.folds, seed=recipe.seed) if recipe.folds else []
@@ -104,6 +104,14 @@ def train(
         model = fit.build(len(taxonomy), recipe)
         model.load_state_dict({k: sum(s[k].float() for s in states) / len(states) for k in states[0]})
         model.eval()
+        if recipe.polish:
+            gentle = replace(
+                recipe,
+                epochs=recipe.polish,
+                learning_rate=recipe.learning_rate / 2,
+                head_learning_rate=recipe.head_learning_rate / 4,
+            )
+            model = one(everything, recipe.seed, "polish", recipe=gentle, start=model)
     else:
         model = one(everything, recipe.seed, "final")
 
