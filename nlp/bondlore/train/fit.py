@@ -87,7 +87,8 @@ def fit(
 ) -> SentenceTagger:
     """Train from the recipe's base, or go on from `start`.
 
-    `after_epoch(epoch, mean loss)` reports progress. Deterministic for a seed."""
+    `after_epoch(epoch, mean loss)` reports progress. Deterministic for a seed.
+    """
     torch.manual_seed(recipe.seed)  # folds share one start, so that their weights can be averaged
     # Adam's second moments sink below 1e-38 as the loss falls, and arithmetic on denormals is many times slower
     torch.set_flush_denormal(True)
