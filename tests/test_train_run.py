@@ -15,6 +15,7 @@ NOW = datetime(2026, 1, 2, tzinfo=UTC)
 WORDS = [
     "funds",
     "sold",
+    "on",
     "bonds",
     "to",
     "meet",
@@ -79,7 +80,7 @@ def articles():
         filler = " ".join(rng.choice(WORDS[13:], 5))
         sentences = (
             "",
-            f"funds sold bonds to meet margin calls {i}",
+            f"funds sold on margin calls {i}",
             f"{filler} foreign buyers left {i}",
             f"{filler} {i}",
         )
@@ -119,11 +120,11 @@ def test_the_folder_is_complete_and_its_hashes_hold(model):
 def test_it_learnt_the_labels_and_the_stance(model):
     from bondlore import Tagger
 
-    t = Tagger.load(model).tag(
-        [{"sentences": ["", "funds sold bonds to meet margin calls", "not because foreign buyers left"]}]
-    )[0]
-    assert t.sentences[1].labels == {"margin": "support"}
-    assert t.sentences[2].labels == {"abroad": "reject"}
+    t = Tagger.load(model).tag([{"sentences": ["", "funds sold on margin calls", "not because foreign buyers left"]}])[
+        0
+    ]
+    assert t.sentences[1].labels["margin"] == "support"
+    assert t.sentences[2].labels["abroad"] == "reject"
     assert t.narratives["abroad"].verdict == "rejects"
 
 

@@ -95,6 +95,7 @@ def train(
             report(f"train: {name} was trained before the interruption")
         states.append(found[0])
         held_out |= {i: pair for i, pair in found[1].items() if i in fresh}
+    held_out = dict(sorted(held_out.items()))  # sums must not depend on what was resumed
     if held_out and len(held_out) < _FEWEST_HELD_OUT:
         report(f"train: warning: only {len(held_out)} articles are new to the base; the model stays uncalibrated")
         held_out = {}
