@@ -283,6 +283,13 @@ def test_a_negative_correction_is_clipped_visibly() -> None:
     assert row["high"] > 0
 
 
+def test_no_positive_among_fifty_is_not_certainty() -> None:
+    """Every draw is clipped to zero; the interval still reaches what fifty articles leave possible."""
+    row = one(measured(*day(*[(None, None)] * 50), confusion=Confusion({"a": dict.fromkeys(MEASURES, GOOD)})))
+    assert (row["share"], row["low"]) == (0, 0)
+    assert 0.06 < row["high"] < 0.09
+
+
 def test_unusable_counts_leave_the_plain_count_and_say_so() -> None:
     confusion = Confusion({"a": dict.fromkeys(MEASURES, Counts(3, 1, 2, 300))})
     row = one(measured(*FOUR, confusion=confusion))
