@@ -132,9 +132,9 @@ def adjusted(out: Estimate, units: Units, rates: Rates, draws: int, rng: np.rand
     if not units.mentions:
         # At an edge every draw is clipped to the same value, and the percentiles would claim a certainty that no
         # sample of this size gives: there the interval is at least as wide as sampling alone makes it.
-        edge_low, edge_high = wilson(point, np.full(point.shape, float(len(units.sizes))))
-        high = np.where(raw <= 0, np.maximum(high, edge_high), high)
-        low = np.where(raw >= 1, np.minimum(low, edge_low), low)
+        edge_low, edge_high = wilson(np.clip(point, 0, 1), np.full(point.shape, float(len(units.sizes))))
+        high = np.where(point <= 0, np.maximum(high, edge_high), high)
+        low = np.where(point >= 1, np.minimum(low, edge_low), low)
     # Shares of mentions stand or fall together: one corrected count changes everybody's denominator.
     where = np.full(usable.shape, bool(usable.any())) if units.mentions else usable
     out.put(_widen(where, False), _widen(point), _widen(low), _widen(high), "adjusted_count")
