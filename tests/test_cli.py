@@ -106,6 +106,34 @@ def test_classify_reads_text_file_and_standard_input_alike(tmp_path):
     assert results[0]["narratives"]["deleveraging"]["verdict"] == "promotes"
 
 
+def test_classify_reads_a_page_by_its_address(tmp_path, capsys):
+    import functools
+    import threading
+    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    body = "".join(f"<p>{TEXT} Dealers in New York said that trading was thin on day {i}.</p>" for i in range(6))
+    (tmp_path / "story.html").write_text(
+        f"<html><head><title>Bonds slide</title></head><body><article><h1>Bonds slide</h1>{body}</article></body></html>"
+    )
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path)))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        url = f"http://127.0.0.1:{server.server_address[1]}/story.html"
+        assert main(["classify", url, "--allow-private", "--json"]) == 0
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    found = json.loads(capsys.readouterr().out)
+    assert found["title"] == "Bonds slide"
+    assert found["primary"] == "deleveraging"
+
+
 def test_a_paragraph_as_the_argument_is_a_text(capsys):
     """Longer than any file name may be."""
     assert main(["classify", TEXT + " The 10-year yield was little changed on the day in quiet trade." * 8]) == 0

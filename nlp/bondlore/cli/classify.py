@@ -29,13 +29,14 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--title", default="", help="the title, where the source has none of its own")
     p.add_argument("--all", action="store_true", help="every evidence sentence, not only the strongest three a side")
     p.add_argument("--json", action="store_true", help="machine-readable result, with every sentence's scores")
+    p.add_argument("--allow-private", action="store_true", help="allow an address on this machine or a private network")
     add_model(p)
     return p
 
 
 def run(args: argparse.Namespace) -> int:
     """Print what the article says. Raises InputError, FetchError, ModelError."""
-    article = _article(args.source, args.title)
+    article = _article(args.source, args.title, allow_private=args.allow_private)
     from bondlore.tag.tagger import Tagger
 
     tagger = Tagger.load(args.model)
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _article(source: str, title: str) -> Article:
+def _article(source: str, title: str, *, allow_private: bool = False) -> Article:
     if source == "-":
         raw = sys.stdin.buffer.read(_MAX_BYTES + 1)
         return _from_bytes(raw, "standard input", title)
@@ -55,7 +56,7 @@ def _article(source: str, title: str) -> Article:
         from bondlore.ingest.fetch import Fetcher
         from bondlore.ingest.page import extract_page
 
-        response = Fetcher().get(source)
+        response = Fetcher(allow_private=allow_private).get(source)
         if response.status != 200:
             raise InputError(
                 f"the server answered {response.status}", where=source, remedy="open it in a browser first"
