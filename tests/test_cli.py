@@ -116,9 +116,9 @@ def test_classify_reads_a_page_by_its_address(tmp_path, capsys):
             pass
 
     body = "".join(f"<p>{TEXT} Dealers in New York said that trading was thin on day {i}.</p>" for i in range(6))
-    (tmp_path / "story.html").write_text(
-        f"<html><head><title>Bonds slide</title></head><body><article><h1>Bonds slide</h1>{body}</article></body></html>"
-    )
+    head = "<head><title>Bonds slide</title></head>"
+    page = f"<html>{head}<body><article><h1>Bonds slide</h1>{body}</article></body></html>"
+    (tmp_path / "story.html").write_text(page)
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path)))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
