@@ -160,7 +160,7 @@ def make_report(
     day: date | None = None,
     since: date | None = None,
     freq: str = "auto",
-    by: str | None = None,
+    by: str = "cluster",
     denominator: str = "bond",
     quality: Quality | None = None,
     stamp: str = "",
@@ -179,7 +179,6 @@ def make_report(
 
     day = day or last_day(table)
     known = up_to(table, day)
-    by = by or voters(known)
     if freq == "auto":
         freq = _frequency(known, bundle.taxonomy, day)
     first = since or day - timedelta(days=_LOOK_BACK[freq])
@@ -275,11 +274,9 @@ def _same_model(models: Sequence[str], bundle: Bundle, where: str) -> None:
         )
 
 
-def voters(table: pa.Table) -> str:
-    """What can have one vote: `cluster` where near-copies have been joined (stores do), else `article`."""
-    import pyarrow.compute as pc
-
-    return "cluster" if pc.any(pc.not_equal(table["cluster"], table["id"])).as_py() else "article"
+def voters(source: str | Path) -> str:
+    """What has one vote: `cluster` in a store, where near-copies have been joined, `article` in a tagged folder."""
+    return "article" if Path(source).is_dir() else "cluster"
 
 
 def last_day(table: pa.Table) -> date:

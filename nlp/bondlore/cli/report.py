@@ -56,10 +56,11 @@ def run(args: argparse.Namespace) -> int:
     if args.tagged and args.db:
         raise InputError("both --tagged and --db", where="bondlore report", remedy="give one of them")
     bundle = bundles.read(args.model, verify=())
-    table = chain.read_tagged(args.tagged or database(args), bundle)
+    source = args.tagged or database(args)
+    table = chain.read_tagged(source, bundle)
     if not table.num_rows:
         remedy = "run bondlore import or ingest, then bondlore tag"
-        raise InputError("holds no tagged article", where=str(args.tagged or database(args)), remedy=remedy)
+        raise InputError("holds no tagged article", where=str(source), remedy=remedy)
     data = chain.make_report(
         table,
         bundle,
@@ -67,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
         day=args.date,
         since=args.since,
         freq=args.freq,
+        by=chain.voters(source),
         stamp=utc_now().isoformat(timespec="seconds"),
     )
     paths = write_report(data, args.out, formats=args.formats)

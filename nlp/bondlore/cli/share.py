@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         table,
         bundle.taxonomy,
         freq=args.freq,
-        by=args.by or chain.voters(table),
+        by=args.by or chain.voters(args.source),
         denominator=args.denominator,
         series=tuple(args.series or ["support"]),
         confusion=chain.usable_confusion(table, bundle),
