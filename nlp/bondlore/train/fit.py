@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,9 +90,35 @@ def fit(
 
     `after_epoch(epoch, mean loss)` reports progress. Deterministic for a seed.
     """
-    torch.manual_seed(recipe.seed)  # folds share one start, so that their weights can be averaged
-    # Adam's second moments sink below 1e-38 as the loss falls, and arithmetic on denormals is many times slower
+    with _flushed_denormals():
+        return _fit(data, reader, narratives, recipe, seed=seed, after_epoch=after_epoch, start=start)
+
+
+@contextlib.contextmanager
+def _flushed_denormals() -> Iterator[None]:
+    """Adam's second moments sink below 1e-38 as the loss falls, and arithmetic on denormals is many times slower.
+
+    The switch is the processor's, for the whole thread: left on, it would change the caller's own arithmetic.
+    """
+    were_flushed = bool(torch.tensor(1e-40) * 1 == 0)  # torch has no reader of the switch
     torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(were_flushed)
+
+
+def _fit(
+    data: Sequence[Example],
+    reader: Reader,
+    narratives: int,
+    recipe: Recipe,
+    *,
+    seed: int,
+    after_epoch: Callable[[int, float], None] | None,
+    start: SentenceTagger | None,
+) -> SentenceTagger:
+    torch.manual_seed(recipe.seed)  # folds share one start, so that their weights can be averaged
     rng = random.Random(seed)
     device = _device()
     model: SentenceTagger = (start or build(narratives, recipe)).to(device)
