@@ -25,6 +25,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, required=True, metavar="DIR", help="the model folder to write")
     p.add_argument("--recipe", type=Path, metavar="TOML", help="everything a run depends on; see models/recipe.toml")
     p.add_argument("--base", metavar="NAME|DIR", help="a Hugging Face encoder (default: the shipped model's own)")
+    p.add_argument(
+        "--texts", metavar="ARCHIVE", nargs="+", type=Path, default=(), help="where keyed labels find their sentences"
+    )
     p.add_argument("--epochs", type=positive, metavar="N", help="instead of the recipe's")
     p.add_argument("--folds", type=_folds, metavar="N", help="held-out folds for calibration; 0 skips them")
     p.add_argument("--seed", type=int, metavar="N", help="instead of the recipe's")
@@ -45,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from bondlore.train.recipe import Recipe, read
 
     narratives = taxonomy.load(args.taxonomy)
-    articles = labels.read_all(args.labels, narratives)
+    articles = labels.read_all(args.labels, narratives, texts=args.texts)
     recipe = read(args.recipe) if args.recipe else Recipe()
     given = {k: getattr(args, k) for k in ("base", "epochs", "folds", "seed") if getattr(args, k) is not None}
     recipe = replace(recipe, **given)

@@ -13,6 +13,7 @@ from typing import Any
 
 from bondlore.article import content_id, normalise
 from bondlore.errors import LabelError, MissingExtraError
+from bondlore.progress import say
 from bondlore.taxonomy import Taxonomy
 
 __all__ = ["LabelledArticle", "digest", "fingerprints", "read", "read_all"]
@@ -37,11 +38,15 @@ class LabelledArticle:
     source: str = field(default="", compare=False)
 
 
-def read_all(paths: Iterable[Path | str], taxonomy: Taxonomy) -> list[LabelledArticle]:
-    """Read several files. Raises LabelError naming file and row; also when an id occurs twice."""
+def read_all(paths: Iterable[Path | str], taxonomy: Taxonomy, *, texts: Sequence[Path] = ()) -> list[LabelledArticle]:
+    """Read several files. Raises LabelError naming file and row; also when an id occurs twice.
+
+    `texts`: archives in which the sentences of keyed rows (`train.keyed`) are looked up; rows whose
+    article is not there are left out, with a warning.
+    """
     out: dict[str, LabelledArticle] = {}
     for path in paths:
-        for article in read(path, taxonomy):
+        for article in read(path, taxonomy, texts=texts):
             if article.id in out and article.id.startswith(_DERIVED):
                 # rows without ids may repeat a text: count them apart, and let the split keep them together
                 number = sum(1 for key in out if key.startswith(article.id))
@@ -56,7 +61,7 @@ def read_all(paths: Iterable[Path | str], taxonomy: Taxonomy) -> list[LabelledAr
     return list(out.values())
 
 
-def read(path: Path | str, taxonomy: Taxonomy) -> Iterator[LabelledArticle]:
+def read(path: Path | str, taxonomy: Taxonomy, *, texts: Sequence[Path] = ()) -> Iterator[LabelledArticle]:
     """Labelled articles of a file (`.csv`, JSON Lines) or a folder written by Hugging Face `datasets`.
 
     A data set has the columns `text` and `labels`, or those of a native row with `labels` as JSON text.
@@ -68,12 +73,47 @@ def read(path: Path | str, taxonomy: Taxonomy) -> Iterator[LabelledArticle]:
     else:
         rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _json_rows(path)
     try:
+        keyed: list[tuple[int, dict[str, Any]]] = []
         for number, row in rows:
+            if "keys" in row and "sentences" not in row:
+                keyed.append((number, _checked_keys(row, f"{path}:{number}", texts)))
+            else:
+                yield _article(row, taxonomy, f"{path}:{number}")
+        for number, row in _restored(keyed, path, texts):
             yield _article(row, taxonomy, f"{path}:{number}")
     except OSError as error:
         raise LabelError(f"cannot be read ({error.strerror})", where=str(path), remedy="check the path") from error
     except UnicodeDecodeError as error:
         raise LabelError("is not UTF-8", where=str(path), remedy="convert it, e.g. with iconv -t utf-8") from error
+
+
+def _checked_keys(row: dict[str, Any], where: str, texts: Sequence[Path]) -> dict[str, Any]:
+    keys = row["keys"]
+    if not isinstance(keys, list) or not keys or not all(isinstance(k, str) for k in keys) or "of" not in row:
+        raise LabelError(
+            "'keys' is not a list of strings, or 'of' is missing", where=where, remedy="see corpus/labels/README.md"
+        )
+    if not texts:
+        remedy = "pass --texts with the archive that the labels were given on, or leave the file out"
+        raise LabelError("holds the keys of sentences, not their words", where=where, remedy=remedy)
+    return row
+
+
+def _restored(
+    keyed: Sequence[tuple[int, dict[str, Any]]], path: Path, texts: Sequence[Path]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    if not keyed:
+        return
+    from bondlore.train.keyed import find, restored
+
+    sentences = find((row for _, row in keyed), texts)
+    found = [(number, whole) for number, row in keyed if (whole := restored(row, sentences)) is not None]
+    if not found:
+        where = ", ".join(map(str, texts))
+        raise LabelError(f"has no article that {path} labels", where=where, remedy="pass the archive it was made on")
+    if len(found) < len(keyed):
+        say(f"labels: warning: {path}: {len(keyed) - len(found)} of {len(keyed)} articles are not in the texts given")
+    yield from found
 
 
 def fingerprints(articles: Sequence[LabelledArticle]) -> list[str]:
