@@ -201,6 +201,62 @@ def test_retraining_starts_from_the_shipped_encoder(model, articles, narratives,
     assert made.calibration.threshold == (0.5, 0.5)
 
 
+def test_a_holdout_run_trains_once_and_is_calibrated_on_what_it_ships(articles, narratives, recipe, tmp_path):
+    from dataclasses import replace
+
+    from bondlore.train.run import train
+
+    lines: list[str] = []
+    once = replace(recipe, combine="holdout", folds=3, average=0.9)
+    made = train(articles, narratives, once, tmp_path / "m", now=NOW, report=lines.append)
+    assert made.confusion["n"] == 20
+    assert sum("epoch 12/12" in line for line in lines) == 1
+
+
+def test_a_taught_base_goes_on_from_its_own_heads(model, articles, narratives):
+    from bondlore.train.recipe import Recipe
+    from bondlore.train.run import _head_of
+
+    taught = str(model / "encoder")
+    assert _head_of(taught, narratives) == model / "head.safetensors"
+    from bondlore import taxonomy
+
+    others = taxonomy.parse({"name": "o", "narratives": [{"id": "margin", "definition": "x"}]}, where="o")
+    assert _head_of(taught, others) is None
+
+    from safetensors.torch import load_file
+
+    from bondlore.train import fit
+
+    built = fit.build(2, Recipe(base=taught), head=model / "head.safetensors")
+    assert built.presence.weight.equal(load_file(model / "head.safetensors")["presence.weight"])
+
+
+def test_replay_shows_a_share_of_what_the_base_knows():
+    import random
+
+    from bondlore.tag.windows import Window
+    from bondlore.train.fit import Example, _drawn
+
+    data = [Example(i, Window((1,), (0,), ((0, 1),)), None, None) for i in range(400)]
+    drawn = _drawn(data, set(range(200)), 0.25, random.Random(0))
+    kept = sum(e.article < 200 for e in drawn)
+    assert 30 <= kept <= 70
+    assert len(drawn) - kept == 200
+    assert len(_drawn(data, set(range(200)), 1.0, random.Random(0))) == 400
+
+
+def test_articles_of_a_story_the_base_knows_are_not_held_out(articles):
+    from dataclasses import replace
+
+    from bondlore.train.split import unrelated
+
+    told_again = replace(articles[5], sentences=("", "six plain words that strangers share"))
+    known = replace(articles[0], sentences=("t", "six plain words that strangers share"))
+    pool = [known, *articles[1:5], told_again]
+    assert unrelated(pool, [1, 2, 5], {0}) == [1, 2]
+
+
 def test_plain_transformers_loads_the_encoder(model):
     from transformers import AutoModel, AutoTokenizer
 

@@ -27,6 +27,22 @@ _SHOWN = (
 )
 
 
+_CALIBRATED = {
+    "holdout": (
+        "probabilities and thresholds fitted on the articles of one of {folds} parts that share no story with what\n"
+        "it was trained on, with the very weights that ship."
+    ),
+    "soup": (
+        "probabilities and thresholds fitted on {folds} held-out folds split by story, whose weights were averaged:\n"
+        "the lines are those of single folds, so look at the calibration figures below."
+    ),
+    "refit": (
+        "probabilities and thresholds fitted on {folds} held-out folds split by story, then trained once more on\n"
+        "everything: the lines are those of single folds, so look at the calibration figures below."
+    ),
+}
+
+
 def write_card(bundle: Bundle, articles: Sequence[LabelledArticle], path: Path) -> None:
     """Write the card. Figures are added by `bondlore evaluate --card`, where FIGURES_MARK stands."""
     recipe, labels = bundle.training["recipe"], bundle.training["labels"]
@@ -62,8 +78,7 @@ model: agreement between such annotators is consistency, not human agreement.
 
 ## Training
 Base `{recipe["base"]}`, {recipe["epochs"]} epochs, learning rate {recipe["learning_rate"]}, seed {recipe["seed"]};
-probabilities and thresholds fitted on {recipe["folds"]} held-out folds split by story, folds combined by
-{recipe["combine"]}: the lines are those of single folds, so look at the calibration figures below. Exported in
+{_CALIBRATED[recipe["combine"]].format(**recipe)} Exported in
 {parity["precision"]}; int8 against fp32: probabilities differ by {parity["mean_difference"]} on average, every
 label agrees on {parity["agreement"]:.2%} of sentences.
 Trained {bundle.training["trained_on"]} by bondlore {bundle.code_version}.

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import random
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from bondlore.tag.windows import Window, cut
 from bondlore.taxonomy import Taxonomy
@@ -70,9 +70,13 @@ def examples(articles: Sequence[LabelledArticle], reader: Reader, taxonomy: Taxo
     return out
 
 
-def build(narratives: int, recipe: Recipe) -> SentenceTagger:
-    """The network with the base's encoder and new heads, on the CPU."""
+def build(narratives: int, recipe: Recipe, *, head: Path | None = None) -> SentenceTagger:
+    """The network with the base's encoder, and new heads or those of a `head.safetensors`, on the CPU."""
     model: SentenceTagger = SentenceTagger(load_encoder(recipe.base), narratives, recipe.dropout)
+    if head is not None:
+        from safetensors.torch import load_file
+
+        model.load_state_dict(load_file(str(head)), strict=False)
     return model
 
 
@@ -85,13 +89,15 @@ def fit(
     seed: int,
     after_epoch: Callable[[int, float], None] | None = None,
     start: SentenceTagger | None = None,
+    seen: Set[int] = frozenset(),
 ) -> SentenceTagger:
     """Train from the recipe's base, or go on from `start`.
 
-    `after_epoch(epoch, mean loss)` reports progress. Deterministic for a seed.
+    `after_epoch(epoch, mean loss)` reports progress. `seen`: articles the base was trained on, of which each epoch
+    shows the share `recipe.replay`. Deterministic for a seed.
     """
     with _flushed_denormals():
-        return _fit(data, reader, narratives, recipe, seed=seed, after_epoch=after_epoch, start=start)
+        return _fit(data, reader, narratives, recipe, seed, after_epoch, start, seen)
 
 
 @contextlib.contextmanager
@@ -113,26 +119,28 @@ def _fit(
     reader: Reader,
     narratives: int,
     recipe: Recipe,
-    *,
     seed: int,
     after_epoch: Callable[[int, float], None] | None,
     start: SentenceTagger | None,
+    seen: Set[int],
 ) -> SentenceTagger:
     torch.manual_seed(recipe.seed)  # folds share one start, so that their weights can be averaged
     rng = random.Random(seed)
     device = _device()
     model: SentenceTagger = (start or build(narratives, recipe)).to(device)
     torch.manual_seed(seed)
-    steps = recipe.epochs * math.ceil(len(data) / recipe.batch)
+    epochs = [_batches(_drawn(data, seen, recipe.replay, rng), recipe.batch, rng) for _ in range(recipe.epochs)]
+    steps = sum(map(len, epochs))
+    mean = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average)) if recipe.average else None
     optimiser = torch.optim.AdamW(_parameter_groups(model, recipe), fused=True)
     warm = max(1, round(recipe.warmup * steps))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda s: min((s + 1) / warm, max(0.0, (steps - s) / max(1, steps - warm)))
     )
-    for epoch in range(recipe.epochs):
+    for epoch, batches in enumerate(epochs):
         model.train()
         total, count = 0.0, 0
-        for chosen in _batches(data, recipe.batch, rng):
+        for chosen in batches:
             batch = _to(collate([e.window for e in chosen], reader.pad), device)
             loss = _loss(model, batch, chosen, recipe)
             optimiser.zero_grad(set_to_none=True)
@@ -140,11 +148,22 @@ def _fit(
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             schedule.step()
+            if mean is not None:
+                mean.update_parameters(model)
             total, count = total + loss.item(), count + 1
         if after_epoch:
-            after_epoch(epoch, total / count)
+            after_epoch(epoch, total / max(1, count))
+    if mean is not None:
+        model.load_state_dict(mean.module.state_dict())
     model.eval()
     return model
+
+
+def _drawn(data: Sequence[Example], seen: Set[int], share: float, rng: random.Random) -> list[Example]:
+    """The windows of one epoch: all that are new to the base, and a share of the others."""
+    if not seen or share >= 1:
+        return list(data)
+    return [e for e in data if e.article not in seen or rng.random() < share]
 
 
 def predict(

@@ -22,8 +22,11 @@ class Recipe:
     `batch`: windows a step. `folds`: held-out folds for calibration and thresholds (0 skips them, and
     leaves the model uncalibrated). `combine`: `refit` trains once more on everything; `soup` averages the
     folds' weights (Wortsman et al. 2022, Model soups) and goes on for `polish` epochs on everything at half the
-    learning rate (a quarter in the heads), which costs less. `stance_weight`: weight of the
-    stance loss against presence. `soften`: label smoothing towards the base rate. `threads`: 0 takes what the
+    learning rate (a quarter in the heads), which costs less; `holdout` trains once, without the first fold, and
+    ships that: what it is calibrated on is the very model that ships. `average`: decay of an exponential moving
+    average of the weights, which is what is kept (0: the last weights; Polyak and Juditsky 1992). `replay`: share
+    of the articles that the base was trained on already to show again in each epoch. `stance_weight`: weight of
+    the stance loss against presence. `soften`: label smoothing towards the base rate. `threads`: 0 takes what the
     machine has.
     """
 
@@ -41,6 +44,8 @@ class Recipe:
     folds: int = 3
     combine: str = "refit"
     polish: int = 0
+    average: float = 0.0
+    replay: float = 1.0
     seed: int = 0
     threads: int = 0
     freeze_embeddings: bool = True
@@ -61,8 +66,12 @@ def read(path: Path | str) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"is not TOML ({error})", where=str(path), remedy="mend the syntax") from error
     window = data.pop("window", {})
-    if data.get("combine", "soup") not in ("soup", "refit"):
-        raise InputError(f"combine is {data['combine']!r}", where=str(path), remedy="use soup or refit")
+    if data.get("combine", "soup") not in ("soup", "refit", "holdout"):
+        raise InputError(f"combine is {data['combine']!r}", where=str(path), remedy="use soup, refit or holdout")
+    for name in ("average", "replay"):
+        value = data.get(name, 0.0)
+        if not isinstance(value, (int, float)) or not 0 <= value <= 1:
+            raise InputError(f"{name} is {value!r}", where=str(path), remedy="use a number from 0 to 1")
     return Recipe(**_checked(Recipe, data, path), window=WindowPlan(**_checked(WindowPlan, window, path)))
 
 

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import functools
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bondlore import __version__
 from bondlore.errors import LabelError, MissingExtraError, ModelError
 from bondlore.progress import say
 from bondlore.tag import bundle as bundles
-from bondlore.tag.bundle import Bundle, Calibration, file_digest
+from bondlore.tag.bundle import Bundle, Calibration
 from bondlore.taxonomy import Taxonomy
 from bondlore.train import labels as label_files
 from bondlore.train.labels import LabelledArticle
 from bondlore.train.recipe import Recipe
-from bondlore.train.split import folds
+from bondlore.train.split import folds, unrelated
 
 __all__ = ["train"]
 
@@ -52,8 +49,9 @@ def train(
         import torch
 
         from bondlore.train import calibration as calibrating
-        from bondlore.train import export, fit
+        from bondlore.train import fit
         from bondlore.train.checkpoint import Checkpoints
+        from bondlore.train.package import Made, package
     except ImportError as error:
         raise MissingExtraError("train", str(error.name)) from error
     torch.set_num_threads(recipe.threads or len(os.sched_getaffinity(0)))
@@ -61,22 +59,29 @@ def train(
     data = fit.examples(articles, reader, taxonomy, recipe)
     report(f"train: {len(articles)} articles, {sum(len(a.sentences) for a in articles)} sentences, {len(data)} windows")
 
+    seen = _seen_by(recipe.base)
+    fresh = {i for i, key in enumerate(label_files.fingerprints(articles)) if key not in seen}
+    everything = set(range(len(articles)))
+    head = _head_of(recipe.base, taxonomy)
+
     def one(chosen: set[int], seed: int, name: str, *, recipe: Recipe = recipe, start: Any = None) -> Any:
         def after(epoch: int, loss: float) -> None:
             report(f"train: {name}, epoch {epoch + 1}/{recipe.epochs}, loss {loss:.4f}")
 
+        if start is None and head is not None:
+            start = fit.build(len(taxonomy), recipe, head=head)
         part = [e for e in data if e.article in chosen]
-        return fit.fit(part, reader, len(taxonomy), recipe, seed=seed, after_epoch=after, start=start)
+        known = everything - fresh
+        return fit.fit(part, reader, len(taxonomy), recipe, seed=seed, after_epoch=after, start=start, seen=known)
 
-    everything = set(range(len(articles)))
     parts = folds(articles, recipe.folds, seed=recipe.seed) if recipe.folds else []
     if not all(parts):
         raise LabelError(
             f"the articles are fewer stories than {recipe.folds} folds",
             remedy="label other stories too, or pass --folds with a smaller number (0: uncalibrated)",
         )
-    seen = _seen_by(recipe.base)
-    fresh = {i for i, key in enumerate(label_files.fingerprints(articles)) if key not in seen}
+    if recipe.combine == "holdout":
+        parts = [unrelated(articles, part, everything - fresh) for part in parts[:1]]
     if len(fresh) < len(articles):
         report(
             f"train: warning: the base was trained on {len(articles) - len(fresh)} of these articles;"
@@ -86,7 +91,7 @@ def train(
     states: list[dict[str, Any]] = []
     kept = Checkpoints(out, articles, taxonomy, recipe)
     for number, fold in enumerate(parts):
-        name = f"fold {number + 1}/{recipe.folds}"
+        name = f"fold {number + 1}/{recipe.folds}" if recipe.combine != "holdout" else "all but the held-out fold"
         if (found := kept.load(number)) is None:
             model = one(everything - set(fold), recipe.seed + number, name)
             found = model.state_dict(), fit.predict(model, [e for e in data if e.article in set(fold)], reader)
@@ -101,7 +106,11 @@ def train(
         held_out = {}
     settled = calibrating.calibrate(held_out, articles, taxonomy) if held_out else _uncalibrated(taxonomy)
     confusion = calibrating.count_errors(held_out, articles, taxonomy, settled) if held_out else {}
-    if states and recipe.combine == "soup":
+    if states and recipe.combine == "holdout":
+        model = fit.build(len(taxonomy), recipe)
+        model.load_state_dict(states[0])
+        model.eval()
+    elif states and recipe.combine == "soup":
         model = fit.build(len(taxonomy), recipe)
         model.load_state_dict({k: sum(s[k].float() for s in states) / len(states) for k in states[0]})
         model.eval()
@@ -116,69 +125,18 @@ def train(
     else:
         model = one(everything, recipe.seed, "final")
 
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".train-") as temporary:
-        folder = Path(temporary) / out.name
-        folder.mkdir()
-        report("train: exporting int8")
-        export.to_onnx(model, folder / "model.onnx")
-        reader.save(folder / "encoder")
-        names = export.save_encoder(model, folder)
-        reader.tokenizer.save(str(folder / "tokenizer.json"))
-        sample = data[:: max(1, len(data) // 150)]
-        chosen = {s.article for s in sample}
-        reference = fit.predict(model, [e for e in data if e.article in chosen], reader, exact=True)
-        checked = export.parity(
-            folder / "model.onnx",
-            reference,
-            sample,
-            slope=settled.slope,
-            intercept=settled.intercept,
-            threshold=settled.threshold,
-        )
-        precision = "int8"
-        if not checked.passed:
-            # a model that strays from what was trained does not ship: the larger, slower one does
-            precision = "fp32"
-            export.to_onnx(model, folder / "model.onnx", quantise=False)
-            report(
-                f"train: warning: int8 differs from fp32 by {checked.mean_difference:.4f} on average and agrees on"
-                f" {checked.agreement:.2%} of sentences (gate: 0.01 and 99%); exported in fp32 instead"
-            )
-        bundle = Bundle(
-            name=out.name,
-            taxonomy=taxonomy,
-            window=recipe.window,
-            calibration=settled,
-            special={"cls": reader.cls, "sep": reader.sep, "pad": reader.pad},
-            files={n: file_digest(folder / n) for n in ["model.onnx", "tokenizer.json", *names]},
-            confusion=confusion,
-            training={
-                "recipe": recipe.plain(),
-                "labels": {
-                    "sha256": label_files.digest(articles),
-                    "articles": len(articles),
-                    "sources": list(sources),
-                    "texts": sorted(seen | set(label_files.fingerprints(articles))),
-                },
-                "parity": {
-                    "precision": precision,
-                    "mean_difference": round(checked.mean_difference, 5),
-                    "agreement": round(checked.agreement, 5),
-                },
-                "trained_on": now.date().isoformat(),
-            },
-            code_version=__version__,
-            folder=folder,
-        )
-        bundles.write(bundle, folder)
-        from bondlore.train.card import write_card
-
-        write_card(bundle, articles, folder / "README.md")
-        _install(folder, out)
+    bundle = package(
+        model,
+        articles,
+        data,
+        reader,
+        Made(taxonomy, recipe, settled, confusion, tuple(sources), frozenset(seen), now),
+        out,
+        report=report,
+    )
     kept.clear()
     report(f"train: wrote {out}")
-    return replace(bundle, folder=out)
+    return bundle
 
 
 def _check(articles: Sequence[LabelledArticle], taxonomy: Taxonomy) -> None:
@@ -226,20 +184,17 @@ def _seen_by(base: str) -> set[str]:
     return set(bundles.read(home, verify=()).training.get("labels", {}).get("texts", []))
 
 
+def _head_of(base: str, taxonomy: Taxonomy) -> Path | None:
+    """The heads beside a model folder's encoder, if they are for these narratives: training goes on from them."""
+    home = Path(base).parent
+    if Path(base).name != "encoder" or not (home / bundles.MANIFEST).is_file():
+        return None
+    found = bundles.read(home, verify=("head.safetensors",))
+    return home / "head.safetensors" if found.taxonomy.ids == taxonomy.ids else None
+
+
 def _uncalibrated(taxonomy: Taxonomy) -> Calibration:
     from bondlore.train.calibration import NEUTRAL
 
     n = len(taxonomy)
     return Calibration((1.0,) * n, (0.0,) * n, (0.5,) * n, 0.5, NEUTRAL)
-
-
-def _install(folder: Path, out: Path) -> None:
-    """Move a finished folder into place; an older model there gives way only now."""
-    old = out.with_name(f".{out.name}.old-{os.getpid()}")
-    if out.exists():
-        for kept in ("floors.json",):
-            if (out / kept).exists():
-                shutil.copy2(out / kept, folder / kept)
-        out.rename(old)
-    folder.rename(out)
-    shutil.rmtree(old, ignore_errors=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from bondlore.train.labels import LabelledArticle
 
-__all__ = ["folds", "stories"]
+__all__ = ["folds", "stories", "unrelated"]
 
 _WORD = re.compile(r"\w+")
 _SHORTEST = 6  # words; shorter sentences ("Here are the details:") are shared by strangers
@@ -64,6 +64,13 @@ def folds(articles: Sequence[LabelledArticle], k: int, *, seed: int = 0) -> list
         for narrative, n in counts[story].items():
             held[best][narrative] += n
     return [sorted(f) for f in out]
+
+
+def unrelated(articles: Sequence[LabelledArticle], part: Sequence[int], known: Set[int]) -> list[int]:
+    """Those of `part` that share no story with a `known` article: what a model that read the known ones has not met."""
+    story = stories(articles)
+    met = {story[i] for i in known}
+    return [i for i in part if story[i] not in met]
 
 
 def _label_counts(articles: Sequence[LabelledArticle]) -> dict[str, int]:
