@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["parser", "run"]
 
 _EXAMPLE = """  bondlore share tagged/ --freq M
-  bondlore share news.db --freq W --denominator causal --out shares.csv"""
+  bondlore share news.db --freq W --denominator causal --out shares.csv
+  bondlore share power --from 20 --to 30     # how many articles such a change needs"""
 _SERIES = ("presence", "support", "rejection", "contested")
 
 
