@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("importing", "read an archive (JSON Lines, CSV, Parquet, folders) into the store"),
     "tag": ("tag", "tag an archive into Parquet, resumable; or whatever in the store is untagged"),
     "share": ("share", "each narrative's share of coverage over time, with intervals"),
+    "relate": ("relate", "changes of yields beside changes of shares: lead-lag profile, days of large moves"),
     "yields": ("yields", "fetch, refresh or show Treasury yields"),
     "report": ("report", "write the narrative report: HTML, PNG, Markdown, JSON"),
     "daily": ("daily", "ingest, yields, tag and report in one go, for cron"),

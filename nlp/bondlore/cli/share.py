@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bondlore.measure.shares import Options
     from bondlore.tag.bundle import Bundle
 
-__all__ = ["add_measure", "add_period", "measuring", "parser", "run"]
+__all__ = ["add_measure", "add_period", "measuring", "parser", "run", "write_table"]
 
 _EXAMPLE = """  bondlore share tagged/ --freq M
   bondlore share news.db --freq W --denominator causal --out shares.csv
@@ -107,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
     options["series"] = tuple(args.series or ["support"])
     series = shares(table, bundle.taxonomy, freq=args.freq, window=args.window, **options)
     if args.out:
-        _write(series.table, args.out)
+        write_table(series.table, args.out)
         print(f"{series.table.num_rows} rows in {args.out}")
     elif args.json:
         print_json(series.rows())
@@ -171,7 +171,8 @@ def _print(rows: list[dict[str, object]]) -> None:
             print(f"{span}{share:5.1f}%  ({low:.1f} to {high:.1f})  n={r['n']}  {r['method']}")
 
 
-def _write(table: pa.Table, path: Path) -> None:
+def write_table(table: pa.Table, path: Path) -> None:
+    """Replace `path` by the table, in the form its ending names. Raises InputError for another ending."""
     import pyarrow.csv as pc
     import pyarrow.parquet as pq
 
