@@ -21,7 +21,7 @@ from bondlore.errors import InputError
 from bondlore.measure import calendar
 from bondlore.taxonomy import Taxonomy
 
-__all__ = ["UNNAMED", "Audit", "Coded", "Wanted", "code", "code_audit"]
+__all__ = ["UNNAMED", "Audit", "Coded", "Wanted", "code", "code_audit", "has_probabilities"]
 
 # As bits: 1 supports, 2 rejects, so a contested narrative (3) does both.
 _VERDICTS = ("promotes", "rejects", "contested")
@@ -165,6 +165,15 @@ def _publishers(column: pa.ChunkedArray, tiers: Mapping[str, str] | None) -> tup
     names = tuple(sorted(set(found)))
     number = np.array([names.index(v) for v in found], dtype=np.int64)
     return number[coded.indices.to_numpy()] if len(values) else number, names
+
+
+def has_probabilities(table: pa.Table, taxonomy: Taxonomy) -> bool:
+    """Whether every article that was tagged has a probability of every narrative."""
+    names = [f"p_{n}" for n in taxonomy]
+    if "status" not in table.column_names or not set(names) <= set(table.column_names):
+        return False
+    tagged = table.select(names).filter(pc.fill_null(pc.equal(table["status"], "ok"), False))
+    return all(tagged[n].null_count == 0 for n in names)
 
 
 def _probabilities(table: pa.Table, taxonomy: Taxonomy) -> NDArray[np.float32]:

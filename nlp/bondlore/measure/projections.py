@@ -2,8 +2,8 @@
 
 For every h from -5 to +10, d_y(t + h) = a + b_h d_s(t) + lags of d_s and of d_y + e. Yields in basis points, shares in
 percentage points, so b_h is basis points a point of share. For h < 0 the lags of d_y end before t + h: a lag must not
-be the outcome. HAC errors reach at least |h| lags. A share that jumped tends to fall back: with a link at h = 0 alone, a
-slope of the other sign at h = 1 is its echo.
+be the outcome. HAC errors reach at least |h| lags. A share that jumped tends to fall back: with a link at h = 0
+alone, a slope of the other sign at h = 1 is its echo.
 
 The share is an estimate. Its sampling variances v_t make the error of a change, v_t + v_(t-1), and of neighbouring
 changes, -v_t, known, and `hac.least_squares` takes them out of slope and interval. The uncertainty of the

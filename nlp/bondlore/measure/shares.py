@@ -17,7 +17,7 @@ place it was seen in.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, time, timedelta
 from typing import TypedDict, Unpack
 
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from bondlore.errors import InputError
 from bondlore.measure import calendar, posterior
-from bondlore.measure.coding import Audit, Coded, Wanted, code, code_audit
+from bondlore.measure.coding import Audit, Coded, Wanted, code, code_audit, has_probabilities
 from bondlore.measure.collect import collect
 from bondlore.measure.confusion import Confusion
 from bondlore.measure.correction import Audited, Rates, error_rates
@@ -106,7 +106,9 @@ class _Plan:
         wanted = Wanted(
             publishers=self.fixed or options.get("split", False),
             sightings=self.by == "sighting",
-            probabilities=self.method in ("em", "probability_sum") or self.held_out is not None,
+            probabilities=self.method in ("em", "probability_sum")
+            or self.held_out is not None
+            or (self.audit is not None and has_probabilities(table, self.taxonomy)),
             known=options.get("known", False),
             tiers=options.get("tiers"),
         )
@@ -352,15 +354,30 @@ def _apply_audit(
             out.say(np.ones_like(out.share, dtype=bool), reason)
         return
     at = found[here]
+    guesses = _indicators(coded.verdicts[rows]).astype(float)
+    if len(coded.probabilities):
+        guesses = _sharper(guesses, coded.probabilities[rows])
+        begins = np.flatnonzero(np.diff(unit, prepend=-1))
+        units = replace(units, hits=np.add.reduceat(guesses * weight[:, None, None], begins, axis=0))
     audited = Audited(
         unit[here],
         weight[here],
         1 / plan.audit.inclusion[at],
-        _indicators(coded.verdicts[rows[here]]).reshape(len(here), -1).astype(float),
+        guesses[here].reshape(len(here), -1),
         _indicators(plan.audit.verdicts[at]).reshape(len(here), -1).astype(float),
     )
     out.reason[:] = ""
     powered(out, units, audited)
+
+
+def _sharper(indicators: NDArray[np.float64], probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Probabilities in the place of verdicts: PPI++ is right with any guess, and narrower with a better one.
+
+    Presence: the probability; support: the same unless the verdict is a rejection; rejection: where it is one.
+    """
+    presence, support, rejection, contested = np.moveaxis(indicators, -1, 0)
+    p = probabilities.astype(float)
+    return np.stack([p, p * np.maximum(support, 1 - presence), p * rejection, contested], axis=-1)
 
 
 def _indicators(verdicts: NDArray[np.int8]) -> NDArray[np.uint8]:
