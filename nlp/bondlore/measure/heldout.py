@@ -88,7 +88,7 @@ def make_held_out(table: pa.Table, labels: pa.Table, taxonomy: Taxonomy, *, sour
 
     coded = code(table, taxonomy, GATES, time(0), Wanted(probabilities=True))
     audit = code_audit(labels, taxonomy)
-    found = audit.positions(coded.ids, np.arange(len(coded.days)))
+    found = audit.positions(coded.keys)
     rows = np.flatnonzero(found >= 0)
     gold, said = audit.verdicts[found[rows]], coded.verdicts[rows]
     scores, counts = {}, {}

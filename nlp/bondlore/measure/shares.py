@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, time, timedelta
-from typing import TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -48,6 +48,9 @@ from bondlore.measure.heldout import HeldOut
 from bondlore.measure.series import ShareSeries
 from bondlore.measure.voting import LEAST_MIX, fixed_mix, overall_mix, votes
 from bondlore.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 __all__ = ["FLOOR", "METHODS", "Options", "ShareSeries", "shares", "trailing"]
 
@@ -100,7 +103,7 @@ class _Plan:
     seed: int
     floor: int
 
-    def code(self, table: pa.Table) -> Coded:
+    def code(self, table: pa.Table | ds.Dataset) -> Coded:
         """The usable articles, with what this plan needs of them."""
         options = self.options
         wanted = Wanted(
@@ -117,12 +120,13 @@ class _Plan:
 
 
 def shares(
-    table: pa.Table, taxonomy: Taxonomy, *, freq: str = "D", window: int = 7, **options: Unpack[Options]
+    table: pa.Table | ds.Dataset, taxonomy: Taxonomy, *, freq: str = "D", window: int = 7, **options: Unpack[Options]
 ) -> ShareSeries:
     """Share of each narrative in every period, with 95% intervals.
 
-    `table` has `tagging.schema(taxonomy.ids)`; rows with an error, without a date or repeating an id are left out and
-    counted in `ShareSeries.excluded`. `freq`: D, W, M, or `rolling`, `window` calendar days up to each business day. In
+    `table` (or a data set of Parquet files, read batch by batch) has `tagging.schema(taxonomy.ids)`; rows with an
+    error, without a date or repeating an id are left out and counted in `ShareSeries.excluded`. `freq`: D, W, M, or
+    `rolling`, `window` calendar days up to each business day. In
     periods with at least 30 audited articles the method is `ppi`; else the one asked for; see `Options`.
     Raises InputError for a table, audit or option that cannot be used.
     """
@@ -346,7 +350,7 @@ def _apply_audit(
     units: Units,
 ) -> None:
     assert plan.audit is not None
-    found = plan.audit.positions(coded.ids, rows)
+    found = plan.audit.positions(coded.keys[rows])
     here = np.flatnonzero(found >= 0)
     if len(here) < MIN_AUDITED:
         if len(here):
