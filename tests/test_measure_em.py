@@ -168,6 +168,17 @@ def test_a_missing_probability_is_not_taken_for_zero() -> None:
         shares(table(np.array([0.5, np.nan])), TAXONOMY, method="probability_sum", floor=1)
 
 
+def test_probabilities_make_an_audit_go_further() -> None:
+    """PPI++ with probabilities against verdicts alone: both hold the truth, the first in a narrower interval."""
+    truth, p = scored(np.random.default_rng(5), 3000, PRIOR, separation=1.5)
+    sharp, audit = table(p), labels(truth).take(np.arange(0, 3000, 10))
+    blind = sharp.set_column(sharp.column_names.index("p_a"), "p_a", pa.nulls(3000, pa.float32()))
+    first, second = (presence(shares(t, TAXONOMY, audit=audit)) for t in (sharp, blind))
+    assert first["method"] == second["method"] == "ppi"
+    assert all(row["low"] < truth.mean() < row["high"] for row in (first, second))
+    assert first["high"] - first["low"] < 0.97 * (second["high"] - second["low"])
+
+
 def test_too_few_labels_leave_the_count_and_say_so() -> None:
     rng = np.random.default_rng(0)
     truth, p = scored(rng, 25, PRIOR)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bondlore.measure.correction import Audited, PpiResult, Rates, ppi, ppi_ratio, rogan_gladen
-from bondlore.measure.intervals import Z95, bootstrap_shares, effective_size, percentiles, wilson
+from bondlore.measure.intervals import Z95, bootstrap_apart, bootstrap_shares, effective_size, percentiles, wilson
 
 __all__ = ["MIN_AUDITED", "SERIES", "Estimate", "Units", "adjusted", "blank", "empty", "plain", "powered", "refuse"]
 
@@ -115,9 +115,13 @@ def adjusted(out: Estimate, units: Units, rates: Rates, draws: int, rng: np.rand
     Returns the (draws, K, 3) counted shares behind them, over articles.
     """
     narratives = units.hits.shape[1]
-    verdicts = units.hits[:, :, :3].reshape(len(units.sizes), -1)
-    counted = (verdicts.sum(axis=0) / units.sizes.sum()).reshape(narratives, 3)
-    sampled = bootstrap_shares(verdicts, units.sizes, draws, rng).reshape(draws, narratives, 3)
+    verdicts = units.hits[:, :, :3]
+    counted = verdicts.sum(axis=0) / units.sizes.sum()
+    if units.mentions:  # one narrative's mentions are in everybody's denominator
+        flat = verdicts.reshape(len(units.sizes), -1)
+        sampled = bootstrap_shares(flat, units.sizes, draws, rng).reshape(draws, narratives, 3)
+    else:
+        sampled = bootstrap_apart(verdicts, units.sizes, draws, rng)
     usable = rates.usable
     raw = rogan_gladen(counted, rates.tpr, rates.fpr)
     point = _within(raw, usable, clip=units.mentions)
