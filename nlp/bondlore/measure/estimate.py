@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 
 SERIES = ("presence", "support", "rejection", "contested")
 MIN_AUDITED = 30
+_MANY = 1000
 _MIN_CONTESTED = 5  # audited articles that carry the narrative, before its contested ratio is estimated
 
 
@@ -117,7 +118,8 @@ def adjusted(out: Estimate, units: Units, rates: Rates, draws: int, rng: np.rand
     narratives = units.hits.shape[1]
     verdicts = units.hits[:, :, :3]
     counted = verdicts.sum(axis=0) / units.sizes.sum()
-    if units.mentions:  # one narrative's mentions are in everybody's denominator
+    # one narrative's mentions are in everybody's denominator; and few articles are drawn faster than their patterns
+    if units.mentions or len(units.sizes) < _MANY:
         flat = verdicts.reshape(len(units.sizes), -1)
         sampled = bootstrap_shares(flat, units.sizes, draws, rng).reshape(draws, narratives, 3)
     else:
