@@ -3,7 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bondlore.measure.intervals import bootstrap_shares, difference, effective_size, percentiles, wilson
+from bondlore.measure.intervals import (
+    bootstrap_apart,
+    bootstrap_shares,
+    difference,
+    effective_size,
+    percentiles,
+    wilson,
+)
 
 
 def test_wilson_closed_form() -> None:
@@ -57,6 +64,34 @@ def test_more_clusters_than_one_chunk_add_up() -> None:
     draws = bootstrap_shares(hits, np.ones(40_000), 200, np.random.default_rng(0))
     assert draws.mean() == pytest.approx(0.25, abs=0.001)
     assert draws.std() == pytest.approx(np.sqrt(0.25 * 0.75 / 40_000), rel=0.2)
+
+
+def clustered(rng: np.random.Generator, units: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two narratives: presence and support of single articles and of clusters of up to four."""
+    sizes = np.where(rng.random(units) < 0.3, rng.integers(2, 5, units), 1).astype(float)
+    carried = rng.random((units, 2)) < (0.3, 0.05)
+    hits = np.stack([carried, carried & (rng.random((units, 2)) < 0.6)], axis=-1) * sizes[:, None, None]
+    return hits, sizes
+
+
+@pytest.mark.parametrize("units", [12, 200])
+def test_narratives_drawn_apart_are_spread_as_those_drawn_together(units: int) -> None:
+    hits, sizes = clustered(np.random.default_rng(5), units)
+    apart = bootstrap_apart(hits, sizes, 40_000, np.random.default_rng(0))
+    flat = hits.reshape(units, -1)
+    together = bootstrap_shares(flat, sizes, 40_000, np.random.default_rng(1)).reshape(apart.shape)
+    levels = [0.025, 0.25, 0.5, 0.75, 0.975]
+    assert np.quantile(apart, levels, axis=0) == pytest.approx(np.quantile(together, levels, axis=0), abs=0.006)
+    for k in range(2):
+        ours, theirs = (np.corrcoef(d[:, k].T)[0, 1] for d in (apart, together))
+        assert ours == pytest.approx(theirs, abs=0.03)
+
+
+def test_single_articles_drawn_apart_are_the_jeffreys_posterior() -> None:
+    hits = np.r_[np.ones(3), np.zeros(27)].reshape(30, 1, 1)
+    draws = bootstrap_apart(hits, np.ones(30), 40_000, np.random.default_rng(0))
+    beta = np.random.default_rng(1).beta(3.5, 27.5, 400_000)
+    assert np.quantile(draws, [0.025, 0.5, 0.975]) == pytest.approx(np.quantile(beta, [0.025, 0.5, 0.975]), abs=0.004)
 
 
 def test_percentiles_agree_with_quantiles() -> None:

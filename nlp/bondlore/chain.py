@@ -35,6 +35,7 @@ __all__ = [
     "Polled",
     "Tagged",
     "add_archive",
+    "label_version",
     "last_day",
     "load_yields",
     "make_report",
@@ -186,7 +187,15 @@ def make_report(
     known = _from(known, period_edges(first, first, freq)[0][0].item())
     quality = replace(quality or Quality(), notes=(*(quality.notes if quality else ()), *_cautions(bundle, by)))
     confusion = usable_confusion(table, bundle)
-    series = shares(known, bundle.taxonomy, freq=freq, by=by, denominator=denominator, confusion=confusion)
+    series = shares(
+        known,
+        bundle.taxonomy,
+        freq=freq,
+        by=by,
+        denominator=denominator,
+        confusion=confusion,
+        labels=label_version(bundle),
+    )
     if yields is not None:
         yields = yields.between(day - timedelta(days=_LOOK_BACK["M"]), day)
     return build_report(known, series, yields, bundle.taxonomy, date=day, model=bundle.id, quality=quality, stamp=stamp)
@@ -240,9 +249,10 @@ def usable_confusion(table: pa.Table, bundle: Bundle) -> Confusion | None:
     return parse_confusion(bundle.confusion, where=str(bundle.folder))
 
 
-def read_tagged(source: str | Path, bundle: Bundle) -> pa.Table:
+def read_tagged(source: str | Path, bundle: Bundle, *, sightings: bool = False) -> pa.Table:
     """The tagged table behind `source`: a folder that `bondlore tag --out` committed, or a store.
 
+    With `sightings` a store's table says in a column of that name in how many places an article was seen.
     Raises InputError when another model tagged it.
     """
     path = Path(source)
@@ -261,7 +271,19 @@ def read_tagged(source: str | Path, bundle: Bundle) -> pa.Table:
         models = list(store.counts().models)
         if models and bundle.id not in models:
             _same_model(models, bundle, store.where)
-        return store.tagged(model=bundle.id, taxonomy=bundle.taxonomy)
+        table = store.tagged(model=bundle.id, taxonomy=bundle.taxonomy)
+        if not sightings:
+            return table
+        import pyarrow as pa
+
+        counts = store.sighting_counts()
+        return table.append_column("sightings", pa.array([counts.get(i, 1) for i in table["id"].to_pylist()]))
+
+
+def label_version(bundle: Bundle) -> str:
+    """Which labels are behind the model, by the first digits of their SHA-256: `train:<12 hex>`; "" if it says none."""
+    digest = str((bundle.training.get("labels") or {}).get("sha256", ""))
+    return f"train:{digest[:12]}" if digest else ""
 
 
 def _same_model(models: Sequence[str], bundle: Bundle, where: str) -> None:

@@ -10,7 +10,7 @@ from bondlore import __version__
 from bondlore.errors import BondloreError
 from bondlore.progress import say
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "SUBCOMMANDS", "main"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "run the whole chain offline on the shipped sample and write a report"),
@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("importing", "read an archive (JSON Lines, CSV, Parquet, folders) into the store"),
     "tag": ("tag", "tag an archive into Parquet, resumable; or whatever in the store is untagged"),
     "share": ("share", "each narrative's share of coverage over time, with intervals"),
+    "relate": ("relate", "changes of yields beside changes of shares: lead-lag profile, days of large moves"),
     "yields": ("yields", "fetch, refresh or show Treasury yields"),
     "report": ("report", "write the narrative report: HTML, PNG, Markdown, JSON"),
     "daily": ("daily", "ingest, yields, tag and report in one go, for cron"),
@@ -28,6 +29,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "search": ("search", "full-text search in the store"),
     "doctor": ("doctor", "what is installed, what is missing, and the command that mends it"),
 }
+
+# Second words that are commands of their own; a folder of that name is still reached as ./power.
+SUBCOMMANDS: dict[tuple[str, str], str] = {("share", "power"): "power"}
 
 _EXIT_BAD_INPUT, _EXIT_USAGE, _EXIT_INTERRUPTED = 1, 2, 130
 
@@ -45,7 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         say(f"bondlore: error: no command {name!r}; bondlore --help lists them")
         return _EXIT_USAGE
-    module = import_module(f"bondlore.cli.{COMMANDS[name][0]}")
+    place = COMMANDS[name][0]
+    if rest and (name, rest[0]) in SUBCOMMANDS:
+        place, name, rest = SUBCOMMANDS[name, rest[0]], f"{name} {rest[0]}", rest[1:]
+    module = import_module(f"bondlore.cli.{place}")
     try:
         return int(module.run(module.parser().parse_args(rest)))
     except BondloreError as error:

@@ -33,6 +33,7 @@ __all__ = [
     "period_edges",
     "place",
     "previous_business_day",
+    "rolling_edges",
 ]
 
 Days = NDArray[np.datetime64]
@@ -163,3 +164,14 @@ def period_edges(first: date, last: date, freq: str) -> tuple[Days, Days]:
         months = np.arange(low.astype("datetime64[M]"), high.astype("datetime64[M]") + 1)
         return months.astype("datetime64[D]"), (months + 1).astype("datetime64[D]") - 1
     raise InputError(f"no frequency {freq!r}", remedy="use D, W or M")
+
+
+def rolling_edges(first: date, last: date, window: int) -> tuple[Days, Days]:
+    """Starts and ends of windows of `window` calendar days that end on each bond business day.
+
+    Only windows that lie wholly within [first, last]: the others would hold less and look alike.
+    """
+    ends = business_days(first, last)
+    starts = ends - (window - 1)
+    whole = starts >= np.datetime64(first, "D")
+    return starts[whole], ends[whole]

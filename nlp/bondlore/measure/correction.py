@@ -64,10 +64,13 @@ class Rates:
         return np.array([[not reason for reason in row] for row in self.reasons], dtype=bool)
 
 
-def error_rates(confusion: Confusion, narratives: tuple[str, ...], draws: int, seed: int) -> Rates:
+def error_rates(
+    confusion: Confusion, narratives: tuple[str, ...], draws: int, seed: int, *, known: bool = False
+) -> Rates:
     """Points and Jeffreys-Beta draws of tpr and fpr. Unusable ones become the identity (tpr 1, fpr 0).
 
-    The same draws serve every period: the classifier's rates are unknown once, not anew each day.
+    The same draws serve every period: the classifier's rates are unknown once, not anew each day. `known` takes them
+    for certain: the error left is then independent between periods, as a regression on a series needs it.
     """
     shape = (len(narratives), len(MEASURES))
     tpr, fpr = np.ones(shape), np.zeros(shape)
@@ -85,7 +88,8 @@ def error_rates(confusion: Confusion, narratives: tuple[str, ...], draws: int, s
             reasons[k][m] = unusable(counts, true - false)
             if not reasons[k][m]:
                 tpr[k, m], fpr[k, m] = counts.tpr, counts.fpr
-                tpr_draws[:, k, m], fpr_draws[:, k, m] = true, false
+                points = (counts.tpr, counts.fpr)
+                tpr_draws[:, k, m], fpr_draws[:, k, m] = points if known else (true, false)
     return Rates(tpr, fpr, tpr_draws, fpr_draws, tuple(map(tuple, reasons)))
 
 

@@ -13,14 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bondlore.measure.correction import Audited, PpiResult, Rates, ppi, ppi_ratio, rogan_gladen
-from bondlore.measure.intervals import Z95, bootstrap_shares, effective_size, percentiles, wilson
+from bondlore.measure.intervals import Z95, bootstrap_apart, bootstrap_shares, effective_size, percentiles, wilson
 
-__all__ = ["MIN_AUDITED", "SERIES", "Estimate", "Units", "adjusted", "empty", "plain", "powered", "refuse"]
+__all__ = ["MIN_AUDITED", "SERIES", "Estimate", "Units", "adjusted", "blank", "empty", "plain", "powered", "refuse"]
 
 Floats = NDArray[np.float64]
 
 SERIES = ("presence", "support", "rejection", "contested")
 MIN_AUDITED = 30
+_MANY = 1000
 _MIN_CONTESTED = 5  # audited articles that carry the narrative, before its contested ratio is estimated
 
 
@@ -109,12 +110,20 @@ def plain(units: Units) -> Estimate:
     )
 
 
-def adjusted(out: Estimate, units: Units, rates: Rates, draws: int, rng: np.random.Generator) -> None:
-    """Replace presence, support and rejection by adjusted counts; percentile intervals from the joint bootstrap."""
+def adjusted(out: Estimate, units: Units, rates: Rates, draws: int, rng: np.random.Generator) -> Floats:
+    """Replace presence, support and rejection by adjusted counts; percentile intervals from the joint bootstrap.
+
+    Returns the (draws, K, 3) counted shares behind them, over articles.
+    """
     narratives = units.hits.shape[1]
-    verdicts = units.hits[:, :, :3].reshape(len(units.sizes), -1)
-    counted = (verdicts.sum(axis=0) / units.sizes.sum()).reshape(narratives, 3)
-    sampled = bootstrap_shares(verdicts, units.sizes, draws, rng).reshape(draws, narratives, 3)
+    verdicts = units.hits[:, :, :3]
+    counted = verdicts.sum(axis=0) / units.sizes.sum()
+    # one narrative's mentions are in everybody's denominator; and few articles are drawn faster than their patterns
+    if units.mentions or len(units.sizes) < _MANY:
+        flat = verdicts.reshape(len(units.sizes), -1)
+        sampled = bootstrap_shares(flat, units.sizes, draws, rng).reshape(draws, narratives, 3)
+    else:
+        sampled = bootstrap_apart(verdicts, units.sizes, draws, rng)
     usable = rates.usable
     raw = rogan_gladen(counted, rates.tpr, rates.fpr)
     point = _within(raw, usable, clip=units.mentions)
@@ -125,7 +134,7 @@ def adjusted(out: Estimate, units: Units, rates: Rates, draws: int, rng: np.rand
             out.say(
                 np.ones_like(out.share, dtype=bool), "no mention is left after the correction; counted as they stand"
             )
-            return
+            return sampled
         point = point / point_total
         drawn = drawn / np.maximum(drawn[:, :, 0].sum(axis=1), 1e-9)[:, None, None]
     low, high = percentiles(drawn)
@@ -147,6 +156,7 @@ def adjusted(out: Estimate, units: Units, rates: Rates, draws: int, rng: np.rand
     contested = np.zeros_like(out.share, dtype=bool)
     contested[:, 3] = True
     out.say(contested, "the adjusted count does not cover this ratio")
+    return sampled
 
 
 def powered(out: Estimate, units: Units, audited: Audited) -> None:
@@ -189,6 +199,12 @@ def ppi_denominators(units: Units, audited: Audited) -> PpiResult | None:
 
     counts = Audited(audited.unit, audited.weight, audited.inverse, mentions(audited.verdicts), mentions(audited.gold))
     return ppi(mentions(units.hits.reshape(len(units.sizes), -1)), units.sizes, counts)
+
+
+def blank(out: Estimate, where: NDArray[np.bool_], reason: str) -> None:
+    """Refuse what stands `where`: the estimate goes, its reason stays."""
+    out.share[where] = out.low[where] = out.high[where] = np.nan
+    out.say(where, reason)
 
 
 def refuse(out: Estimate, floor: int) -> None:

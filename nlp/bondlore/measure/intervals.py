@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Z95", "bootstrap_shares", "difference", "effective_size", "percentiles", "wilson"]
+__all__ = ["Z95", "bootstrap_apart", "bootstrap_shares", "difference", "effective_size", "percentiles", "wilson"]
 
 Floats = NDArray[np.float64]
 
@@ -65,6 +65,36 @@ def bootstrap_shares(hits: Floats, sizes: Floats, draws: int, rng: np.random.Gen
     halves = np.square(rng.standard_normal((2, draws, columns), dtype=np.float32)) * np.float32(scale / 2)
     pseudo_hits, pseudo_misses = halves[0], halves[1]
     shares: Floats = (sums[:, :-1] + pseudo_hits) / (sums[:, -1:] + pseudo_hits + pseudo_misses)
+    return shares
+
+
+def bootstrap_apart(hits: Floats, sizes: Floats, draws: int, rng: np.random.Generator) -> Floats:
+    """`bootstrap_shares` of each narrative by itself: the dependence within a narrative is kept, between them not.
+
+    `hits`: (units, K, m); `sizes`: (units,). Returns (draws, K, m). The exponential weights of single articles that say
+    the same add up to a gamma weight, so a draw costs what the patterns cost, not what the articles do.
+    """
+    _, narratives, columns = hits.shape
+    patterns = 1 << columns
+    single = (sizes == 1) & ((hits == 0) | (hits == 1)).all(axis=(1, 2))
+    codes = (hits[single] @ (1 << np.arange(columns))).astype(np.int64) + patterns * np.arange(narratives)
+    counts = np.bincount(codes.ravel(), minlength=patterns * narratives)
+    weights = np.zeros((draws, patterns * narratives))
+    seen = np.flatnonzero(counts)
+    weights[:, seen] = rng.standard_gamma(counts[seen], (draws, len(seen)))
+    weights = weights.reshape(draws, narratives, patterns)
+    bits = (np.arange(patterns)[:, None] >> np.arange(columns)) & 1
+    sums, totals = weights @ bits, weights.sum(axis=2, keepdims=True)
+    rest = np.flatnonzero(~single)
+    for start in range(0, len(rest), _CHUNK):
+        some = rest[start : start + _CHUNK]
+        values = np.concatenate([hits[some].reshape(len(some), -1), sizes[some, None]], axis=1).astype(np.float32)
+        drawn = _product(rng.standard_exponential((draws, len(some)), dtype=np.float32), values)
+        sums += drawn[:, :-1].reshape(sums.shape)
+        totals += drawn[:, -1][:, None, None]
+    scale = float(np.square(sizes).sum() / sizes.sum())
+    halves = np.square(rng.standard_normal((2, *sums.shape))) * (scale / 2)
+    shares: Floats = (sums + halves[0]) / (totals + halves[0] + halves[1])
     return shares
 
 

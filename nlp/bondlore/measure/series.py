@@ -11,11 +11,14 @@ Columns (see `SCHEMA`)
                               for `contested`, the articles (clusters) that carry the narrative
     stories                   independent near-copy clusters behind `n`; the refusal floor is on these
     n_audited                 hand-labelled articles used (0 unless method is ppi)
-    method                    uncorrected | adjusted_count | ppi
-    by                        article | cluster
+    method                    uncorrected | probability_sum | adjusted_count | em | ppi
+    by                        article | cluster | sighting
     denominator               bond | causal | mentions
-    freq                      D | W | M, or `window` for one trailing window
-    model, taxonomy           which model and which meaning of the labels made the row
+    freq                      D | W | M, `7D` for seven days rolling, or `window` for one trailing window
+    mix                       actual | fixed: every publisher at its share of the whole archive
+    publisher                 "" for all, or the publisher (or tier) whose coverage the row is of
+    model, taxonomy, labels   which model, which meaning of the labels and which labels (`train:` those behind the
+                              model, `audit:` the audit's, by the first digits of their SHA-256) made the row
     reason                    "" or why the row was refused, fell back to plain counting, or was clipped
 """
 
@@ -32,12 +35,20 @@ __all__ = ["ASSUMPTIONS", "SCHEMA", "By", "Denominator", "Freq", "Method", "Seri
 
 Series = Literal["presence", "support", "rejection", "contested"]
 Freq = Literal["D", "W", "M"]
-By = Literal["article", "cluster"]
+By = Literal["article", "cluster", "sighting"]
 Denominator = Literal["bond", "causal", "mentions"]
-Method = Literal["uncorrected", "adjusted_count", "ppi"]
+Method = Literal["uncorrected", "probability_sum", "adjusted_count", "em", "ppi"]
 
 ASSUMPTIONS: dict[str, str] = {
     "uncorrected": "The model's verdicts are counted as they stand; the interval holds sampling error only.",
+    "probability_sum": (
+        "Uncorrected: the model's probabilities are added up as they stand, right only where they are calibrated at "
+        "the window's own level; the interval holds sampling error only."
+    ),
+    "em": (
+        "How articles with and without the narrative score is as in the labelled ones, in every period; only how many "
+        "carry it has changed (prior shift). The interval holds sampling error and that of the labelled articles."
+    ),
     "adjusted_count": (
         "The model errs at the rates seen in its out-of-fold test, in every period and among the counted articles; "
         "the interval holds sampling error and the uncertainty of those rates."
@@ -62,8 +73,11 @@ SCHEMA = pa.schema(
         ("by", pa.string()),
         ("denominator", pa.string()),
         ("freq", pa.string()),
+        ("mix", pa.string()),
+        ("publisher", pa.string()),
         ("model", pa.string()),
         ("taxonomy", pa.string()),
+        ("labels", pa.string()),
         ("reason", pa.string()),
     ]
 )

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, case, insert, select, update
+from sqlalchemy import func as sql
 
 from bondlore.article import Article
 from bondlore.errors import StoreError
@@ -16,7 +17,7 @@ from bondlore.store import schema
 from bondlore.store.engine import Database, chunks, upsert
 from bondlore.store.identity import MAX_REWRITES, Given, Kind, Known, revise, same, wording
 
-__all__ = ["AddReport", "Sighting", "Version", "add", "from_row", "page", "sightings", "versions"]
+__all__ = ["AddReport", "Sighting", "Version", "add", "from_row", "page", "sighting_counts", "sightings", "versions"]
 
 _PAGE = 500
 
@@ -224,6 +225,15 @@ def from_row(row: Row[Any]) -> Article:
         first_seen_at=row.first_seen_at,
         sentences=None if row.sentences is None else tuple(row.sentences),
     )
+
+
+def sighting_counts(connection: Connection) -> dict[str, int]:
+    """In how many places each article was seen, by its id."""
+    table, article = schema.sighting, schema.article
+    rows = connection.execute(
+        select(article.c.id, sql.count()).join(table, table.c.article == article.c.number).group_by(article.c.id)
+    )
+    return {identity: int(n) for identity, n in rows}
 
 
 def sightings(connection: Connection, identity: str) -> tuple[Sighting, ...]:

@@ -127,6 +127,11 @@ class Store:
             statement = statement.where(table.c.publisher == publisher)
         return map(articles.from_row, articles.page(self._database, statement))
 
+    def sighting_counts(self) -> dict[str, int]:
+        """In how many places (feeds, archives) each article was seen, by its id."""
+        with self._database.read() as connection:
+            return articles.sighting_counts(connection)
+
     def sightings(self, identity: str) -> tuple[Sighting, ...]:
         """Who showed an article, first first."""
         with self._database.read() as connection:
