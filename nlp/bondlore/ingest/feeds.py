@@ -29,6 +29,7 @@ _MAX_BYTES = 10_000_000
 _MAX_ID = 500
 _MAX_PIECES = 300
 _MAX_HEAD = 20_000
+_PERIODS = {"hourly": 3_600, "daily": 86_400, "weekly": 604_800, "monthly": 2_592_000, "yearly": 31_536_000}
 _GLOBAL_ID = re.compile(r"(?:https?://|tag:|urn:|[0-9a-f]{8}-[0-9a-f]{4}-|[0-9a-f]{32,}$)", re.IGNORECASE)
 _IS_HTML = re.compile(r"<!doctype html|<html[\s>]", re.IGNORECASE)
 
@@ -50,11 +51,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class FeedDocument:
-    """A parsed feed, entries in document order. `problems` are one line each."""
+    """A parsed feed, entries in document order. `problems` are one line each; `ttl_s` is how many seconds the
+    document says it stays fresh (RSS `ttl`, syndication `updatePeriod`), 0 when it does not.
+    """
 
     title: str
     entries: tuple[Entry, ...]
     problems: tuple[str, ...] = ()
+    ttl_s: int = 0
 
 
 def parse_feed(body: bytes, *, url: str, content_type: str = "") -> FeedDocument:
@@ -87,8 +91,9 @@ def parse_feed(body: bytes, *, url: str, content_type: str = "") -> FeedDocument
             problems.append(f"entry {number} dropped: {_line(error)}")
     if raw_entries and not entries:
         raise FeedError("has no usable entry", where=url, remedy=problems[-1])
-    title = one_line(str(_own(parsed.get("feed") or {}, "title") or ""))
-    return FeedDocument(title, _identified(entries, host_of(url), problems), tuple(problems))
+    head = parsed.get("feed") or {}
+    title = one_line(str(_own(head, "title") or ""))
+    return FeedDocument(title, _identified(entries, host_of(url), problems), tuple(problems), _ttl(head))
 
 
 def entry_article(entry: Entry, *, publisher: str, first_seen: datetime, zone: str = "") -> Article:
@@ -109,6 +114,16 @@ def entry_article(entry: Entry, *, publisher: str, first_seen: datetime, zone: s
         published_precision=date.precision,
         first_seen_at=first_seen,
     )
+
+
+def _ttl(head: Mapping[str, Any]) -> int:
+    """Seconds the channel asks to be left alone, 0 for no or no readable wish."""
+    if (minutes := str(_own(head, "ttl") or "").strip()).isascii() and minutes.isdigit():
+        return int(minutes[:6]) * 60
+    if (period := str(_own(head, "sy_updateperiod") or "").strip().lower()) in _PERIODS:
+        times = str(_own(head, "sy_updatefrequency") or "1").strip()
+        return _PERIODS[period] // max(int(times[:6]) if times.isascii() and times.isdigit() else 1, 1)
+    return 0
 
 
 def _feedparser(text: str, url: str) -> Mapping[str, Any]:

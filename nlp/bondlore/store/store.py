@@ -140,7 +140,8 @@ class Store:
     def search(self, text: str, since: datetime | None = None, *, limit: int = 50) -> list[Article]:
         """Articles with all these words (or "these as a phrase", or beginnings*), best match first."""
         with self._database.read() as connection:
-            numbers = list(connection.scalars(search.matching(text, since=since, limit=limit)))
+            dialect = connection.dialect.name
+            numbers = list(connection.scalars(search.matching(text, since=since, limit=limit, dialect=dialect)))
             rows = connection.execute(select(schema.article).where(schema.article.c.number.in_(numbers)))
             found = {row.number: articles.from_row(row) for row in rows}
         return [found[number] for number in numbers]
