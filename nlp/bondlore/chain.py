@@ -5,6 +5,7 @@ Commands and the demo are thin callers of these. Each step takes what it needs, 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Imported",
+    "PagesRead",
     "Polled",
     "Tagged",
     "add_archive",
@@ -39,6 +41,7 @@ __all__ = [
     "load_yields",
     "make_report",
     "poll_feeds",
+    "read_pages",
     "read_tagged",
     "tag_store",
     "usable_confusion",
@@ -46,17 +49,31 @@ __all__ = [
 ]
 
 _TAG_CHUNK = 50
+_PAGE_DAYS = timedelta(days=7)  # an article first seen before is past its day
 _LOOK_BACK = {"D": 92, "W": 183, "M": 731}  # days a page looks back, by its period
 
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """One poll of every feed: articles new to the store, feeds that answered, feeds that did not and why."""
+    """One poll of every feed: articles new to the store, feeds that answered, feeds that did not and why.
+
+    `waiting` feeds were not due and not asked; those of them whose last poll failed are among the failing.
+    """
 
     new: int
     updated: int
     answered: int
     failing: tuple[tuple[str, str], ...]
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PagesRead:
+    """Article pages tried: `better` gave a text, in `statuses` how many ended how."""
+
+    tried: int
+    better: int
+    statuses: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +94,29 @@ class Tagged:
     failed: int
 
 
-def poll_feeds(store: Store, feeds: Sequence[Feed], fetcher: Getter, *, clock: Clock, pause_s: float = 1.0) -> Polled:
-    """Poll every feed once and keep what is new. One bad feed costs one feed."""
-    from bondlore.ingest.poll import poll
+def poll_feeds(
+    store: Store,
+    feeds: Sequence[Feed],
+    fetcher: Getter,
+    *,
+    clock: Clock,
+    pause_s: float = 1.0,
+    every: timedelta = timedelta(hours=1),
+    at_once: bool = False,
+) -> Polled:
+    """Poll every feed that is due (with `at_once`, every feed) and keep what is new. One bad feed costs one feed."""
+    from bondlore.ingest.poll import due, poll
 
     new = updated = answered = 0
-    failing = []
-    with Progress("poll", total=len(feeds), unit="feeds") as progress:
-        for result in poll(feeds, fetcher, store.feed_states(), clock=clock, pause_s=pause_s):
+    states = store.feed_states()
+    asked = feeds if at_once else due(feeds, states, now=clock())
+    failing = [
+        (feed.title or feed.publisher or feed.url, states[feed.url].last_error)
+        for feed in feeds
+        if feed not in asked and states[feed.url].failures
+    ]
+    with Progress("poll", total=len(asked), unit="feeds") as progress:
+        for result in poll(asked, fetcher, states, clock=clock, every=every, pause_s=pause_s):
             added = store.save_poll(result)
             new, updated = new + added.new, updated + added.updated
             bad = result.outcome in ("failed", "gone")
@@ -94,7 +126,30 @@ def poll_feeds(store: Store, feeds: Sequence[Feed], fetcher: Getter, *, clock: C
             answered += not bad
             progress.step(failed=int(bad))
     store.cluster()
-    return Polled(new, updated, answered, tuple(failing))
+    return Polled(new, updated, answered, tuple(failing), len(feeds) - len(asked))
+
+
+def read_pages(
+    store: Store, fetcher: Getter, *, clock: Clock, per_host: int, pause_s: float = 1.0, timeout_s: float = 20.0
+) -> PagesRead:
+    """Fetch the pages of recent articles whose feed gave a teaser, `per_host` at most of each host."""
+    from bondlore.ingest.fulltext import complete
+    from bondlore.ingest.worker import Extractor
+
+    wanting = store.wanting_text(since=clock() - _PAGE_DAYS) if per_host else []
+    if not wanting:
+        return PagesRead(0, 0, {})
+    statuses: Counter[str] = Counter()
+    better = 0
+    with Progress("pages", unit="pages") as progress, Extractor(timeout_s=timeout_s) as read:
+        for article in complete(wanting, fetcher, read, clock=clock, pause_s=pause_s, per_host=per_host):
+            store.save_texts([article], seen_at=clock())
+            statuses[article.text_status] += 1
+            got = article.text_status in ("full", "partial")
+            better += got
+            progress.step(failed=int(article.text_status == "failed"))
+    store.cluster()
+    return PagesRead(statuses.total(), better, dict(statuses))
 
 
 def add_archive(

@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "run the whole chain offline on the shipped sample and write a report"),
     "classify": ("classify", "read one article: narratives, stance, evidence sentences"),
     "ingest": ("ingest", "poll the feeds once into the store"),
+    "feeds": ("feeds", "how each feed is doing: last success, error, articles a day, next poll"),
     "import": ("importing", "read an archive (JSON Lines, CSV, Parquet, folders) into the store"),
     "tag": ("tag", "tag an archive into Parquet, resumable; or whatever in the store is untagged"),
     "share": ("share", "each narrative's share of coverage over time, with intervals"),

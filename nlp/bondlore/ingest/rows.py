@@ -131,6 +131,8 @@ class RowReader:
             published_precision=when.precision,
             first_seen_at=self._date(values.get("first_seen"))[1].at,
             sentences=sentences,
+            published_source=f"archive:{plan['published']}"[:40] if raw else "",
+            published_confidence=when.confidence,
         )
 
     def _plan(self, names: tuple[str, ...]) -> dict[str, str]:

@@ -28,11 +28,11 @@ from bondlore.article import Article
 from bondlore.clock import Clock, utc_now
 from bondlore.errors import InputError
 from bondlore.ingest.poll import FeedState, PollResult
-from bondlore.store import articles, clusters, polls, schema, search, taggings
+from bondlore.store import articles, clusters, polls, schema, search, taggings, texts
 from bondlore.store.articles import AddReport, Sighting, Version
 from bondlore.store.clusters import ClusterReport
 from bondlore.store.engine import BUSY_TIMEOUT_S, Database, chunks
-from bondlore.store.polls import PollEntry
+from bondlore.store.polls import FeedHealth, PollEntry
 from bondlore.taxonomy import Taxonomy
 
 __all__ = ["Counts", "Store"]
@@ -175,6 +175,23 @@ class Store:
         """The last polls, newest first."""
         with self._database.read() as connection:
             return polls.log(connection, limit=limit)
+
+    def feed_health(self) -> Sequence[FeedHealth]:
+        """How each feed ever polled is doing, by URL."""
+        with self._database.read() as connection:
+            return polls.health(connection, now=self._clock())
+
+    # Full text
+
+    def wanting_text(self, *, since: datetime, limit: int = 500) -> list[Article]:
+        """Articles first seen since then of which only a teaser is known and whose page was not tried, newest first."""
+        with self._database.read() as connection:
+            return texts.wanting(connection, since=since, limit=limit)
+
+    def save_texts(self, tried: Sequence[Article], *, seen_at: datetime) -> AddReport:
+        """Keep what the pages of these articles gave; the former text stays as a version."""
+        with self._database.write() as connection:
+            return texts.record(connection, tried, seen_at=seen_at)
 
     # Taggings
 
