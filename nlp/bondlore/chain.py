@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from bondlore.ingest.archive import Reject
     from bondlore.ingest.poll import Feed, Getter
+    from bondlore.ingest.rejects import RejectsFile
     from bondlore.measure.confusion import Confusion
     from bondlore.measure.yields import Yields
     from bondlore.report.data import Quality, ReportData
@@ -78,12 +80,13 @@ class PagesRead:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """Articles read, those new to the store, and rows refused."""
+    """Articles read now, those new to the store, the first rows refused and how many there were."""
 
     read: int
     new: int
     updated: int
     rejects: tuple[Reject, ...]
+    refused: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,22 +163,37 @@ def add_archive(
     mapping: Mapping[str, str] | None = None,
     limit: int | None = None,
     zone: str = "",
+    rejects: RejectsFile | None = None,
 ) -> Imported:
-    """Read an archive into the store. Idempotent: the same rows again change nothing."""
-    from bondlore.ingest.archive import read_archive
+    """Read an archive into the store. Idempotent: the same rows again change nothing.
 
-    rejects: list[Reject] = []
+    Interrupted, it goes on at the next call where it stopped, if the files are the same. Pages are read in a process
+    with limits.
+    """
+    from bondlore.ingest.archive import read_placed
+    from bondlore.ingest.rejects import RejectsFile
+    from bondlore.ingest.worker import Extractor
+    from bondlore.store.articles import AddReport
+    from bondlore.store.engine import chunks
+    from bondlore.store.intake import Mark
+
+    rejects = rejects or RejectsFile()
     source = ", ".join(p.name for p in paths)
-    with Progress("import", unit="articles") as progress:
-
-        def counted() -> object:
-            for article in read_archive(paths, mapping=mapping, rejects=rejects, limit=limit, zone=zone, clock=clock):
-                yield article
-                progress.step()
-
-        added = store.add(counted(), source=source, seen_at=clock())  # type: ignore[arg-type]
+    done, added, keys = store.marks(), AddReport(), set[str]()
+    with Progress("import", unit="articles") as progress, Extractor() as extract:
+        placed = read_placed(
+            paths, mapping=mapping, rejects=rejects, zone=zone, clock=clock, done=done, extract=extract
+        )
+        for some in chunks(islice(placed, limit)):
+            marks = {one.source.key: Mark(one.source.key, one.source.name, one.row) for one in some}
+            rejects.flush()
+            added += store.add_marked([one.article for one in some], marks, source=source, seen_at=clock())
+            keys |= set(marks)
+            progress.step(len(some))
+    if limit is None:
+        store.forget_marks(keys | set(done))
     store.cluster()
-    return Imported(progress.done, added.new, added.updated, tuple(rejects))
+    return Imported(progress.done, added.new, added.updated, tuple(rejects.first), rejects.count)
 
 
 def tag_store(store: Store, tagger: Tagger) -> Tagged:
