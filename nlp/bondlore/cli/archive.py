@@ -28,13 +28,9 @@ def run(args: argparse.Namespace) -> int:
     """Print the files written. A month's file is replaced as a whole."""
     from bondlore.store import Store
 
-    bounds = {
-        name: datetime.combine(day, time(), UTC)
-        for name in ("since", "until")
-        if (day := getattr(args, name)) is not None
-    }
+    since, until = (datetime.combine(day, time(), UTC) if day else None for day in (args.since, args.until))
     with Store.open(database(args), create=False) as store:
-        written = store.export(args.out, **bounds)
+        written = store.export(args.out, since=since, until=until)
     if args.json:
         print_json({str(args.out / name): count for name, count in written.items()})
         return 0
