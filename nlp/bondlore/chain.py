@@ -5,6 +5,7 @@ Commands and the demo are thin callers of these. Each step takes what it needs, 
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -39,6 +40,7 @@ __all__ = [
     "Polled",
     "Tagged",
     "add_archive",
+    "interrupted",
     "last_day",
     "load_yields",
     "make_report",
@@ -113,10 +115,11 @@ def poll_feeds(
     new = updated = answered = 0
     states = store.feed_states()
     asked = feeds if at_once else due(feeds, states, now=clock())
+    urls = {feed.url for feed in asked}
     failing = [
         (feed.title or feed.publisher or feed.url, states[feed.url].last_error)
         for feed in feeds
-        if feed not in asked and states[feed.url].failures
+        if feed.url not in urls and states[feed.url].failures
     ]
     with Progress("poll", total=len(asked), unit="feeds") as progress:
         for result in poll(asked, fetcher, states, clock=clock, every=every, pause_s=pause_s):
@@ -179,21 +182,36 @@ def add_archive(
 
     rejects = rejects or RejectsFile()
     source = ", ".join(p.name for p in paths)
-    done, added, keys = store.marks(), AddReport(), set[str]()
+    known, added, keys = store.marks(), AddReport(), _intake_keys(paths, mapping, zone)
+    done = {key: known[mark] for key, mark in keys.items() if mark in known}
     with Progress("import", unit="articles") as progress, Extractor() as extract:
         placed = read_placed(
             paths, mapping=mapping, rejects=rejects, zone=zone, clock=clock, done=done, extract=extract
         )
         for some in chunks(islice(placed, limit)):
-            marks = {one.source.key: Mark(one.source.key, one.source.name, one.row) for one in some}
+            marks = {one.source.key: Mark(keys[one.source.key], one.source.name, one.row) for one in some}
             rejects.flush()
             added += store.add_marked([one.article for one in some], marks, source=source, seen_at=clock())
-            keys |= set(marks)
             progress.step(len(some))
     if limit is None:
-        store.forget_marks(keys | set(done))
+        store.forget_marks(keys.values())
     store.cluster()
     return Imported(progress.done, added.new, added.updated, tuple(rejects.first), rejects.count)
+
+
+def interrupted(
+    store: Store, paths: Sequence[Path], *, mapping: Mapping[str, str] | None = None, zone: str = ""
+) -> bool:
+    """Whether an import of these files, read this way, was begun and not ended."""
+    return not store.marks().keys().isdisjoint(_intake_keys(paths, mapping, zone).values())
+
+
+def _intake_keys(paths: Sequence[Path], mapping: Mapping[str, str] | None, zone: str) -> dict[str, str]:
+    """The key of each source -> that of its mark: columns read otherwise are another import."""
+    from bondlore.ingest.sources import sources
+
+    how = repr((sorted((mapping or {}).items()), zone))
+    return {s.key: hashlib.sha256(f"{s.key}{how}".encode()).hexdigest() for s in sources([Path(p) for p in paths])}
 
 
 def tag_store(store: Store, tagger: Tagger) -> Tagged:

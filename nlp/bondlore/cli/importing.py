@@ -40,16 +40,18 @@ def parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Exit code 3 when some rows were refused."""
-    from bondlore.chain import add_archive
+    from bondlore.chain import add_archive, interrupted
     from bondlore.ingest.archive import guess
     from bondlore.ingest.rejects import RejectsFile
+    from bondlore.ingest.worker import Extractor
     from bondlore.store import Store
 
     columns = mapping(args.map)
-    name, plan = guess(args.paths, mapping=columns)  # unusable input makes no store
+    with Extractor() as extract:
+        name, plan = guess(args.paths, mapping=columns, extract=extract)  # unusable input makes no store
     _agree(name, plan, ask=not (args.yes or columns))
     with Store.open(database(args)) as store:
-        resumed = bool(store.marks())
+        resumed = interrupted(store, args.paths, mapping=columns, zone=args.zone)
         if resumed:
             say("import: going on where an import was interrupted")
         with RejectsFile(args.rejects, resume=resumed) as rejects:

@@ -85,13 +85,15 @@ def read_placed(
     return _placed([Path(path) for path in paths], reader, rejects, done or {})
 
 
-def guess(paths: Sequence[Path], *, mapping: Mapping[str, str] | None = None) -> tuple[str, dict[str, str]]:
+def guess(
+    paths: Sequence[Path], *, mapping: Mapping[str, str] | None = None, extract: Extract | None = None
+) -> tuple[str, dict[str, str]]:
     """The name of the first readable file and which of its columns would be read as what: for a person to check.
 
     The mapping is empty for files without columns. Raises InputError where `read_archive` does.
     """
     check_mapping(mapping)
-    reader = RowReader(mapping=mapping, now=utc_now())
+    reader = RowReader(mapping=mapping, now=utc_now(), extract=extract)
     first = next(_placed([Path(path) for path in paths], reader, [], {}))
     return first.source.name, reader.last_plan
 
