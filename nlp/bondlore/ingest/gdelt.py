@@ -5,7 +5,6 @@ Its own date is that of the quarter hour in which GDELT met the article; the pag
 
 from __future__ import annotations
 
-import html
 import re
 from datetime import UTC, datetime
 
@@ -29,7 +28,7 @@ def article(line: bytes, *, now: datetime) -> Article:
     if not (url := safe_link(fields[4])):
         raise ValueError("no web address")
     found = _TITLE.search(fields[26])
-    title = one_line(html.unescape(found[1])) if found else ""
+    title = one_line(found[1]) if found else ""
     if not title:
         raise ValueError("no title")
     precise = _PRECISE.search(fields[26])
