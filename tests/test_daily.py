@@ -40,7 +40,7 @@ def feeds(root, tmp_path):
 
 def daily(feeds, tmp_path, *more):
     args = ["daily", "--feeds", feeds, "--db", tmp_path / "n.db", "--out", tmp_path / "r", "--allow-private"]
-    return main([str(a) for a in [*args, "--source", "none", "--yields", tmp_path / "y.csv", *more]])
+    return main([str(a) for a in [*args, "--source", "none", "--yields", tmp_path / "y.csv", "--pages", "0", *more]])
 
 
 def page(tmp_path):

@@ -53,6 +53,8 @@ WANT = [
         published_at=datetime(2025, 4, 9, 12, tzinfo=UTC),
         published_raw="2025-04-09",
         published_precision="day",
+        published_source="archive:date",
+        published_confidence="high",
     ),
     Article(
         id="a2",
@@ -62,6 +64,8 @@ WANT = [
         published_at=datetime(2025, 4, 10, 14, 5, tzinfo=UTC),
         published_raw="2025-04-10T14:05:00Z",
         published_precision="second",
+        published_source="archive:date",
+        published_confidence="high",
     ),
 ]
 

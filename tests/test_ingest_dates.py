@@ -204,3 +204,19 @@ def test_iso_and_rfc822_round_trip(at: datetime, quarters: int) -> None:
         else:
             assert got.precision == "day"
             assert (local.hour, local.minute, local.second) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("raw", "zone", "confidence"),
+    [
+        ("Wed, 09 Apr 2025 14:05:00 GMT", None, "high"),
+        ("2025-04-09", None, "high"),
+        ("1744207500", None, "high"),
+        ("2025-04-09 10:05", "America/New_York", "medium"),
+        ("2025-04-09 10:05", None, "medium"),
+        ("Mon, 09 Apr 2025 14:05:00 GMT", None, "low"),  # it was a Wednesday
+        ("05/04/2025", None, ""),
+    ],
+)
+def test_says_how_far_to_believe_it(raw: str, zone: str | None, confidence: str) -> None:
+    assert parse_date(raw, default_zone=zone, now=NOW).confidence == confidence

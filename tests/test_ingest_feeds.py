@@ -60,6 +60,7 @@ def test_reads_atom() -> None:
         text="Long.\nLonger.",
         link="https://news.example/a/1",
         published_raw="2025-04-09T14:05:00Z",
+        published_field="updated",
     )
 
 

@@ -3,13 +3,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from bondlore.ingest.fetch import Fetcher
-from bondlore.ingest.poll import Feed, FeedState, PollResult, poll
+from bondlore.ingest.poll import Feed, FeedState, PollResult, due, poll
+from bondlore.ingest.schedule import HOUR
 
 NOW = datetime(2025, 4, 9, 20, 0, tzinfo=UTC)
 MODIFIED = "Wed, 09 Apr 2025 12:00:00 GMT"
@@ -32,7 +33,7 @@ class Server:
                 status, headers, body = outer.pages.get(self.path, (404, {}, b""))
                 if status == 200 and headers.get("ETag") and self.headers["If-None-Match"] == headers["ETag"]:
                     status, body = 304, b""
-                self.send_response(status)
+                self.send_response_only(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
                 if status != 304:
@@ -70,7 +71,10 @@ def test_a_first_poll_gives_articles_oldest_first(server: Server) -> None:
     assert (got.outcome, got.status, got.polled_at) == ("ok", 200, NOW)
     assert [article.title for article in got.articles] == ["Old", "New"]
     assert {article.first_seen_at for article in got.articles} == {NOW}
-    assert got.state == FeedState(server.base + "/a", '"1"', MODIFIED, last_success=NOW)
+    assert got.state.next_poll_at is not None
+    assert NOW < got.state.next_poll_at <= NOW + HOUR
+    want = FeedState(server.base + "/a", '"1"', MODIFIED, last_success=NOW, next_poll_at=got.state.next_poll_at)
+    assert got.state == want
 
 
 def test_a_second_poll_sends_the_validators_back_unchanged(server: Server) -> None:
@@ -146,12 +150,94 @@ def test_refusals_are_told_apart(server: Server, status: int, headers: dict[str,
     assert reason in got.problems[0]
 
 
-def test_a_permanent_move_is_reported(server: Server) -> None:
-    server.pages["/a"] = (301, {"Location": "/b"}, b"")
+@pytest.mark.parametrize("status", [301, 308])
+def test_a_permanent_move_is_believed_the_third_time(server: Server, status: int) -> None:
+    server.pages["/a"] = (status, {"Location": "/b"}, b"")
     server.pages["/b"] = (200, {}, BODY)
+    states: dict[str, FeedState] = {}
+    for _ in range(3):
+        (got,) = server.poll("/a", states=states)
+        assert got.outcome == "ok"
+        assert f"moved for good to {server.base}/b" in got.problems[0]
+        states = {got.feed.url: got.state}
+    assert (got.state.url, got.state.address) == (server.base + "/a", server.base + "/b")
+    server.asked.clear()
+    (got,) = server.poll("/a", states=states)
+    assert [path for path, _ in server.asked] == ["/b"]
+    assert (got.outcome, got.problems, got.state.address) == ("ok", (), server.base + "/b")
+
+
+@pytest.mark.parametrize("between", [302, 200])
+def test_moves_with_a_break_between_are_not_believed(server: Server, between: int) -> None:
+    server.pages["/b"] = (200, {}, BODY)
+    states: dict[str, FeedState] = {}
+    for status in (301, 301, between, 301, 301):
+        server.pages["/a"] = (status, {"Location": "/b"}, BODY if status == 200 else b"")
+        (got,) = server.poll("/a", states=states)
+        states = {got.feed.url: got.state}
+    assert got.state.address == ""
+
+
+def test_a_move_to_something_that_is_no_feed_is_not_counted(server: Server) -> None:
+    server.pages["/a"] = (301, {"Location": "/portal"}, b"")
+    server.pages["/portal"] = (200, {}, b"<html>Sign in</html>")
+    states: dict[str, FeedState] = {}
+    for _ in range(4):
+        (got,) = server.poll("/a", states=states)
+        states = {got.feed.url: got.state}
+    assert (got.outcome, got.state.address, got.state.moved_seen) == ("failed", "", 0)
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_when_the_new_place_is_gone_the_first_is_asked_again(server: Server, status: int) -> None:
+    server.pages["/a"] = (200, {}, BODY)
+    server.pages["/b"] = (status, {}, b"")
+    before = FeedState(server.base + "/a", address=server.base + "/b")
+    (got,) = server.poll("/a", states={before.url: before})
+    assert (got.outcome, got.state.retired) == ("failed", False)
+    (again,) = server.poll("/a", states={before.url: got.state})
+    assert again.outcome == "ok"
+
+
+@pytest.mark.parametrize(
+    ("headers", "hours"),
+    [
+        ({"Cache-Control": "max-age=18000"}, 5),
+        ({"Expires": "Wed, 09 Apr 2025 23:00:00 GMT", "Date": "Wed, 09 Apr 2025 20:00:00 GMT"}, 3),
+        ({}, 4),  # the document's ttl
+    ],
+)
+def test_a_feed_is_not_due_before_it_is_stale(server: Server, headers: dict[str, str], hours: int) -> None:
+    body = BODY.replace(b"<title>News", b"<ttl>240</ttl><title>News") if not headers else BODY
+    server.pages["/a"] = (200, headers, body)
     (got,) = server.poll("/a")
-    assert got.outcome == "ok"
-    assert f"moved for good to {server.base}/b" in got.problems[0]
+    states = {got.feed.url: got.state}
+    assert due([got.feed], states, now=NOW + timedelta(hours=hours, seconds=-1)) == ()
+    assert due([got.feed], states, now=NOW + timedelta(hours=hours + 1)) == (got.feed,)
+
+
+def test_the_ttl_is_remembered_through_a_304(server: Server) -> None:
+    server.pages["/a"] = (200, {"ETag": '"1"'}, BODY.replace(b"<title>News", b"<ttl>240</ttl><title>News"))
+    (first,) = server.poll("/a")
+    (second,) = server.poll("/a", states={first.feed.url: first.state})
+    assert second.outcome == "not_modified"
+    assert due([second.feed], {second.feed.url: second.state}, now=NOW + timedelta(hours=3.9)) == ()
+
+
+@pytest.mark.parametrize("wait", ["36000", "Thu, 10 Apr 2025 06:00:00 GMT"])
+def test_retry_after_sets_the_next_poll(server: Server, wait: str) -> None:
+    server.pages["/a"] = (429, {"Retry-After": wait, "Date": "Wed, 09 Apr 2025 20:00:00 GMT"}, b"")
+    (got,) = server.poll("/a")
+    assert got.state.next_poll_at == NOW + timedelta(hours=10)
+
+
+def test_a_host_that_asks_to_wait_is_left_alone(server: Server) -> None:
+    server.pages["/a"] = (429, {}, b"")
+    server.pages["/b"] = server.pages["/c"] = (200, {}, BODY)
+    got = server.poll("/a", "/b", "/c")
+    assert [path for path, _ in server.asked] == ["/a"]
+    assert [(r.outcome, r.status) for r in got] == [("failed", 429), ("failed", 0), ("failed", 0)]
+    assert "its host asked to wait" in got[2].problems[0]
 
 
 def test_no_answer_has_status_0() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -109,8 +109,8 @@ def clusters(store: Store) -> dict[str, str]:
         return {row[0]: row[1] for row in rows}
 
 
-def clustered(folder: Path, *batches: list[Article]) -> dict[str, str]:
-    with Store.open(folder / "news.db") as store:
+def clustered(place: str, *batches: list[Article]) -> dict[str, str]:
+    with Store.open(place) as store:
         for batch in batches:
             store.add(batch, source="test", seen_at=NOON)
             store.cluster()
@@ -118,30 +118,30 @@ def clustered(folder: Path, *batches: list[Article]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("edit", COPIES)
-def test_a_near_copy_meets_its_original(tmp_path: Path, edit: str) -> None:
-    got = clustered(tmp_path, [article("original", SALE), article("copy", COPIES[edit], hours=1)])
+def test_a_near_copy_meets_its_original(place: str, edit: str) -> None:
+    got = clustered(place, [article("original", SALE), article("copy", COPIES[edit], hours=1)])
     assert got == {"original": "original", "copy": "original"}
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_every_story_meets_its_shorter_self(tmp_path: Path, story: str) -> None:
+def test_every_story_meets_its_shorter_self(place: str, story: str) -> None:
     text = STORIES[story]
     short = words(text, 0, len(text.split()) * 6 // 10)
-    assert len(set(clustered(tmp_path, [article("original", text), article("copy", short, hours=1)]).values())) == 1
+    assert len(set(clustered(place, [article("original", text), article("copy", short, hours=1)]).values())) == 1
 
 
-def test_other_articles_of_the_same_day_stay_apart(tmp_path: Path) -> None:
-    got = clustered(tmp_path, [article(name, text) for name, text in STORIES.items()])
+def test_other_articles_of_the_same_day_stay_apart(place: str) -> None:
+    got = clustered(place, [article(name, text) for name, text in STORIES.items()])
     assert got == {name: name for name in STORIES}
 
 
-def test_a_shared_background_paragraph_is_no_copy(tmp_path: Path) -> None:
+def test_a_shared_background_paragraph_is_no_copy(place: str) -> None:
     background = " ".join(sentences(SALE)[-2:])
     given = [article(name, f"{STORIES[name]} {background}") for name in ("tariff", "foreign", "denial", "gilts")]
-    assert len(set(clustered(tmp_path, given).values())) == 4
+    assert len(set(clustered(place, given).values())) == 4
 
 
-def test_a_daily_table_with_other_figures_is_no_copy(tmp_path: Path) -> None:
+def test_a_daily_table_with_other_figures_is_no_copy(place: str) -> None:
     rng = random.Random(5)
 
     def table(day: int) -> Article:
@@ -150,15 +150,15 @@ def test_a_daily_table_with_other_figures_is_no_copy(tmp_path: Path) -> None:
         )
         return article(f"day{day}", f"Closing levels. {rows}", hours=24 * day)
 
-    assert len(set(clustered(tmp_path, [table(day) for day in range(4)]).values())) == 4
+    assert len(set(clustered(place, [table(day) for day in range(4)]).values())) == 4
 
 
-def test_the_same_text_weeks_apart_is_another_story(tmp_path: Path) -> None:
-    got = clustered(tmp_path, [article("april", SALE), article("may", SALE, hours=24 * 30)])
+def test_the_same_text_weeks_apart_is_another_story(place: str) -> None:
+    got = clustered(place, [article("april", SALE), article("may", SALE, hours=24 * 30)])
     assert got == {"april": "april", "may": "may"}
 
 
-def test_headlines_without_text_meet_only_if_equal(tmp_path: Path) -> None:
+def test_headlines_without_text_meet_only_if_equal(place: str) -> None:
     def headline(name: str, title: str) -> Article:
         return replace(article(name, ""), title=title)
 
@@ -169,26 +169,22 @@ def test_headlines_without_text_meet_only_if_equal(tmp_path: Path) -> None:
         headline("d", ""),
         headline("e", ""),
     ]
-    assert clustered(tmp_path, given) == {"a": "a", "b": "a", "c": "c", "d": "d", "e": "e"}
+    assert clustered(place, given) == {"a": "a", "b": "a", "c": "c", "d": "d", "e": "e"}
 
 
-def test_the_cluster_is_named_by_its_earliest_article_whatever_the_order(tmp_path: Path) -> None:
+def test_the_cluster_is_named_by_its_earliest_article_whatever_the_order(new_place: Callable[[], str]) -> None:
     chain = [
         article("first", SALE, hours=0),
         article("second", COPIES["first half"], hours=1),
         article("third", COPIES["one figure updated"], hours=2),
     ]
-    results = []
-    for number, order in enumerate(permutations(chain)):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        results.append(clustered(folder, *[[one] for one in order]))
+    results = [clustered(new_place(), *[[one] for one in order]) for order in permutations(chain)]
     assert results[0] == {"first": "first", "second": "first", "third": "first"}
     assert all(result == results[0] for result in results)
 
 
-def test_clustering_is_incremental_and_idempotent(tmp_path: Path) -> None:
-    with Store.open(tmp_path / "news.db") as store:
+def test_clustering_is_incremental_and_idempotent(place: str) -> None:
+    with Store.open(place) as store:
         store.add([article("original", SALE), article("gilts", GILTS)], source="t", seen_at=NOON)
         assert store.cluster() == ClusterReport(articles=2, pairs=0)
         store.add([article("copy", COPIES["first half"], hours=1)], source="t", seen_at=NOON)
@@ -199,10 +195,10 @@ def test_clustering_is_incremental_and_idempotent(tmp_path: Path) -> None:
         assert store.counts().clusters == 2
 
 
-def test_a_late_article_joins_two_clusters(tmp_path: Path) -> None:
+def test_a_late_article_joins_two_clusters(place: str) -> None:
     left, right = words(SALE, 0, 70), words(SALE, 66, 140)
     apart = [article("left", left, hours=1), article("right", right, hours=2)]
-    with Store.open(tmp_path / "news.db") as store:
+    with Store.open(place) as store:
         store.add(apart, source="t", seen_at=NOON)
         store.cluster()
         assert clusters(store) == {"left": "left", "right": "right"}
@@ -211,8 +207,8 @@ def test_a_late_article_joins_two_clusters(tmp_path: Path) -> None:
         assert clusters(store) == {"left": "whole", "right": "whole", "whole": "whole"}
 
 
-def test_a_rewrite_leaves_its_cluster(tmp_path: Path) -> None:
-    with Store.open(tmp_path / "news.db") as store:
+def test_a_rewrite_leaves_its_cluster(place: str) -> None:
+    with Store.open(place) as store:
         store.add([article("a", SALE), article("b", SALE, hours=1)], source="t", seen_at=NOON)
         store.cluster()
         assert clusters(store) == {"a": "a", "b": "a"}
@@ -222,18 +218,18 @@ def test_a_rewrite_leaves_its_cluster(tmp_path: Path) -> None:
         assert clusters(store) == {"a": "a", "b": "b"}
 
 
-def test_fifty_copies_are_one_cluster(tmp_path: Path) -> None:
+def test_fifty_copies_are_one_cluster(place: str) -> None:
     given = [article(f"p{i:03}", SALE, hours=i / 10) for i in range(150)]
-    assert set(clustered(tmp_path, given).values()) == {"p000"}
+    assert set(clustered(place, given).values()) == {"p000"}
 
 
-def test_three_thousand_documents_take_seconds(tmp_path: Path) -> None:
+def test_three_thousand_documents_take_seconds(place: str) -> None:
     rng = random.Random(1)
     vocabulary = [f"w{i}" for i in range(4000)]
     texts = [" ".join(rng.choices(vocabulary, k=150)) for _ in range(2700)]
     texts += [words(rng.choice(texts), 0, 90) for _ in range(300)]
     given = [article(f"d{i:04}", text, hours=i % 48) for i, text in enumerate(texts)]
-    with Store.open(tmp_path / "news.db") as store:
+    with Store.open(place) as store:
         store.add(given, source="t", seen_at=NOON)
         start = time.process_time()
         report = store.cluster()

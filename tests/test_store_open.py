@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from bondlore.errors import StoreError
-from bondlore.store import Store
+from bondlore.store import Store, migrate
 from bondlore.store.engine import SCHEMA_VERSION, Database
 from bondlore.store.schema import APPLICATION_ID
 
@@ -148,23 +149,30 @@ def test_a_store_is_a_file(name: str) -> None:
 
 
 def test_another_database_is_refused_without_telling_the_password() -> None:
-    with pytest.raises(StoreError, match="only SQLite") as caught:
-        Store.open("postgresql://desk:secret@db/news")
+    with pytest.raises(StoreError, match="only SQLite and PostgreSQL") as caught:
+        Store.open("mysql://desk:secret@db/news")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_server_that_does_not_answer_is_named_without_the_password() -> None:
+    pytest.importorskip("psycopg")
+    with pytest.raises(StoreError, match=r"127\.0\.0\.1:1/news: cannot be reached") as caught:
+        Store.open("postgresql://desk:secret@127.0.0.1:1/news")
     assert "secret" not in str(caught.value)
 
 
 def test_a_failed_creation_leaves_a_file_that_can_still_become_a_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(connection: object) -> None:
-        from bondlore.store import schema
+    upgrade = migrate.upgrade
 
-        schema.metadata.create_all(connection)  # type: ignore[arg-type]
+    def broken(connection: Connection, found: int) -> None:
+        upgrade(connection, found)
         raise StoreError("power cut")
 
     path = tmp_path / "news.db"
     with monkeypatch.context() as patch:
-        patch.setattr("bondlore.store.engine.MIGRATIONS", (broken,))
+        patch.setattr(migrate, "upgrade", broken)
         with pytest.raises(StoreError, match="power cut"):
             Store.open(path)
     with Store.open(path) as store:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -37,15 +36,15 @@ FAILED = PollResult(
 )
 
 
-def test_state_comes_back_as_it_was_saved(tmp_path: Path) -> None:
-    with Store.open(tmp_path / "news.db") as store:
+def test_state_comes_back_as_it_was_saved(place: str) -> None:
+    with Store.open(place) as store:
         assert store.feed_states() == {}
         assert store.save_poll(OK) == AddReport(new=1)
         assert store.feed_states() == {FEED.url: OK.state}
 
 
-def test_the_newest_state_replaces_the_older(tmp_path: Path) -> None:
-    with Store.open(tmp_path / "news.db") as store:
+def test_the_newest_state_replaces_the_older(place: str) -> None:
+    with Store.open(place) as store:
         store.save_poll(OK)
         store.save_poll(FAILED)
         retired = replace(FAILED, outcome="gone", status=410, state=replace(FAILED.state, retired=True))
@@ -53,21 +52,21 @@ def test_the_newest_state_replaces_the_older(tmp_path: Path) -> None:
         assert store.feed_states() == {FEED.url: retired.state}
 
 
-def test_articles_are_sighted_at_the_feed_when_polled(tmp_path: Path) -> None:
-    with Store.open(tmp_path / "news.db") as store:
+def test_articles_are_sighted_at_the_feed_when_polled(place: str) -> None:
+    with Store.open(place) as store:
         store.save_poll(OK)
         (sighting,) = store.sightings("a1")
         assert (sighting.source, sighting.first_seen_at) == (FEED.url, NOON)
 
 
-def test_polling_the_same_again_adds_nothing(tmp_path: Path) -> None:
-    with Store.open(tmp_path / "news.db") as store:
+def test_polling_the_same_again_adds_nothing(place: str) -> None:
+    with Store.open(place) as store:
         store.save_poll(OK)
         assert store.save_poll(replace(OK, polled_at=NOON + timedelta(hours=1))) == AddReport(seen_again=1)
 
 
-def test_the_log_has_every_poll_newest_first(tmp_path: Path) -> None:
-    with Store.open(tmp_path / "news.db") as store:
+def test_the_log_has_every_poll_newest_first(place: str) -> None:
+    with Store.open(place) as store:
         store.save_poll(OK)
         store.save_poll(FAILED)
         failed, ok = store.poll_log()
@@ -78,9 +77,9 @@ def test_the_log_has_every_poll_newest_first(tmp_path: Path) -> None:
         assert (store.counts().feeds, store.counts().polls) == (1, 2)
 
 
-def test_a_poll_is_saved_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_poll_is_saved_whole_or_not_at_all(place: str) -> None:
     bad = replace(ARTICLE, id="a2", published_at=datetime(2025, 4, 9))  # noqa: DTZ001
-    with Store.open(tmp_path / "news.db") as store:
+    with Store.open(place) as store:
         with pytest.raises(InputError):
             store.save_poll(replace(OK, articles=(ARTICLE, bad)))
         assert (store.counts().articles, store.feed_states(), store.poll_log()) == (0, {}, ())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,8 +36,8 @@ def ticking() -> Iterator[datetime]:
         at += timedelta(seconds=1)
 
 
-def filled(folder: Path) -> Store:
-    store = Store.open(folder / "news.db", clock=ticking().__next__)
+def filled(place: str) -> Store:
+    store = Store.open(place, clock=ticking().__next__)
     store.add(ARTICLES, source="a", seen_at=SEEN)
     return store
 
@@ -54,16 +53,16 @@ def read(article: Article, model: str = "m1", p: float = 0.75) -> dict[str, Any]
     return tagging.row(article, made)
 
 
-def test_the_table_has_exactly_the_schema(tmp_path: Path) -> None:
-    with filled(tmp_path) as store:
+def test_the_table_has_exactly_the_schema(place: str) -> None:
+    with filled(place) as store:
         store.save_taggings(map(read, store.untagged("m1")))
         table = store.tagged(taxonomy=TAXONOMY)
     assert table.schema.equals(tagging.schema(TAXONOMY.ids), check_metadata=True)
     table.validate(full=True)
 
 
-def test_the_table_is_what_tagging_row_made(tmp_path: Path) -> None:
-    with filled(tmp_path) as store:
+def test_the_table_is_what_tagging_row_made(place: str) -> None:
+    with filled(place) as store:
         rows = [read(article) for article in store.articles()]
         store.save_taggings(rows)
         table = store.tagged(taxonomy=TAXONOMY)
@@ -72,19 +71,19 @@ def test_the_table_is_what_tagging_row_made(tmp_path: Path) -> None:
     assert table.equals(pa.Table.from_pylist(expected, schema=tagging.schema(TAXONOMY.ids)))
 
 
-def test_rows_are_ordered_by_time_then_id_with_the_undated_last(tmp_path: Path) -> None:
-    with filled(tmp_path) as store:
+def test_rows_are_ordered_by_time_then_id_with_the_undated_last(place: str) -> None:
+    with filled(place) as store:
         store.save_taggings(map(read, store.untagged("m1")))
         assert store.tagged(taxonomy=TAXONOMY)["id"].to_pylist() == ["d", "a", "b", "c"]
 
 
-def test_near_copies_share_a_cluster_in_the_table(tmp_path: Path) -> None:
+def test_near_copies_share_a_cluster_in_the_table(place: str) -> None:
     text = "Treasury yields rose for a fifth day on Tuesday as buyers of the longest bonds stayed away, " * 3
     copies = [
         Article("y", "One", text, publisher="A", published_at=SEEN),
         Article("x", "Two", text, publisher="B", published_at=SEEN + timedelta(hours=1)),
     ]
-    with filled(tmp_path) as store:
+    with filled(place) as store:
         store.add(copies, source="a", seen_at=SEEN)
         store.cluster()
         store.save_taggings(map(read, store.untagged("m1")))
@@ -93,16 +92,16 @@ def test_near_copies_share_a_cluster_in_the_table(tmp_path: Path) -> None:
     assert clusters == {"a": "a", "b": "b", "c": "c", "d": "d", "x": "y", "y": "y"}
 
 
-def test_an_empty_store_gives_an_empty_table(tmp_path: Path) -> None:
-    with filled(tmp_path) as store:
+def test_an_empty_store_gives_an_empty_table(place: str) -> None:
+    with filled(place) as store:
         table = store.tagged(taxonomy=TAXONOMY)
     assert table.num_rows == 0
     assert table.schema.equals(tagging.schema(TAXONOMY.ids))
 
 
-def test_a_narrative_the_model_did_not_know_is_null(tmp_path: Path) -> None:
+def test_a_narrative_the_model_did_not_know_is_null(place: str) -> None:
     wider = taxonomy.parse({"narratives": [{"id": "flood"}, {"id": "drought"}]}, where="test")
-    with filled(tmp_path) as store:
+    with filled(place) as store:
         store.save_taggings(map(read, store.untagged("m1")))
         table = store.tagged(taxonomy=wider)
     assert table.schema.equals(tagging.schema(wider.ids))
@@ -110,8 +109,8 @@ def test_a_narrative_the_model_did_not_know_is_null(tmp_path: Path) -> None:
     assert set(table["p_flood"].to_pylist()) == {0.5}
 
 
-def test_saving_again_changes_nothing(tmp_path: Path) -> None:
-    with filled(tmp_path) as store:
+def test_saving_again_changes_nothing(place: str) -> None:
+    with filled(place) as store:
         rows = [read(article) for article in store.untagged("m1")]
         assert store.save_taggings(rows) == 4
         before = store.tagged(taxonomy=TAXONOMY)
@@ -119,21 +118,21 @@ def test_saving_again_changes_nothing(tmp_path: Path) -> None:
         assert store.tagged(taxonomy=TAXONOMY).equals(before)
 
 
-def test_a_better_reading_replaces_the_former(tmp_path: Path) -> None:
-    with filled(tmp_path) as store:
+def test_a_better_reading_replaces_the_former(place: str) -> None:
+    with filled(place) as store:
         store.save_taggings([read(ARTICLES[0], p=0.25)])
         store.save_taggings([read(ARTICLES[0], p=0.5)])
         assert store.tagged(taxonomy=TAXONOMY)["p_squeeze"].to_pylist() == [0.5]
 
 
-def test_numpy_probabilities_are_kept(tmp_path: Path) -> None:
-    with filled(tmp_path) as store:
+def test_numpy_probabilities_are_kept(place: str) -> None:
+    with filled(place) as store:
         store.save_taggings([read(ARTICLES[0], p=np.float32(0.1))])  # type: ignore[arg-type]
         assert store.tagged(taxonomy=TAXONOMY)["p_squeeze"].to_pylist() == [float(np.float32(0.1))]
 
 
-def test_models_are_kept_apart_and_the_last_used_is_the_default(tmp_path: Path) -> None:
-    with filled(tmp_path) as store:
+def test_models_are_kept_apart_and_the_last_used_is_the_default(place: str) -> None:
+    with filled(place) as store:
         store.save_taggings(read(a, "m2") for a in store.untagged("m2"))
         store.save_taggings(read(a, "m1") for a in ARTICLES[:2])
         assert store.tagged(taxonomy=TAXONOMY)["model"].to_pylist() == ["m1", "m1"]
@@ -141,23 +140,23 @@ def test_models_are_kept_apart_and_the_last_used_is_the_default(tmp_path: Path) 
         assert list(store.counts().models.items()) == [("m1", 2), ("m2", 4)]
 
 
-def test_an_unknown_model_is_named_with_the_known_ones(tmp_path: Path) -> None:
-    with filled(tmp_path) as store:
+def test_an_unknown_model_is_named_with_the_known_ones(place: str) -> None:
+    with filled(place) as store:
         store.save_taggings([read(ARTICLES[0])])
         with pytest.raises(StoreError, match=r"'m9'; known: m1"):
             store.tagged(model="m9", taxonomy=TAXONOMY)
 
 
-def test_tagged_articles_are_not_given_out_again(tmp_path: Path) -> None:
-    with filled(tmp_path) as store:
+def test_tagged_articles_are_not_given_out_again(place: str) -> None:
+    with filled(place) as store:
         assert [a.id for a in store.untagged("m1")] == ["b", "c", "a", "d"]
         store.save_taggings([read(ARTICLES[0])])
         assert [a.id for a in store.untagged("m1")] == ["c", "a", "d"]
         assert len(list(store.untagged("m2"))) == 4
 
 
-def test_failures_are_rows_and_are_tried_again(tmp_path: Path) -> None:
-    with filled(tmp_path) as store:
+def test_failures_are_rows_and_are_tried_again(place: str) -> None:
+    with filled(place) as store:
         store.save_taggings([tagging.row(ARTICLES[0], None, error="too long")], model="m1")
         assert "b" in [a.id for a in store.untagged("m1")]
         assert "b" not in [a.id for a in store.untagged("m1", retry_errors=False)]
@@ -166,8 +165,8 @@ def test_failures_are_rows_and_are_tried_again(tmp_path: Path) -> None:
         assert got == ["error", "too long", "m1", None, None, None]
 
 
-def test_each_article_is_given_out_once_even_if_all_fail(tmp_path: Path) -> None:
-    with filled(tmp_path) as store:
+def test_each_article_is_given_out_once_even_if_all_fail(place: str) -> None:
+    with filled(place) as store:
         given = []
         for article in store.untagged("m1"):
             given.append(article.id)
@@ -175,16 +174,16 @@ def test_each_article_is_given_out_once_even_if_all_fail(tmp_path: Path) -> None
         assert given == ["b", "c", "a", "d"]
 
 
-def test_a_rewritten_article_waits_again_and_keeps_its_former_tagging(tmp_path: Path) -> None:
-    with filled(tmp_path) as store:
+def test_a_rewritten_article_waits_again_and_keeps_its_former_tagging(place: str) -> None:
+    with filled(place) as store:
         store.save_taggings(map(read, store.untagged("m1")))
         store.add([replace(ARTICLES[0], text="Text b, mended.")], source="a", seen_at=SEEN)
         assert [a.text for a in store.untagged("m1")] == ["Text b, mended."]
         assert store.tagged(taxonomy=TAXONOMY).num_rows == 4
 
 
-def test_a_text_rewritten_while_it_was_read_still_waits(tmp_path: Path) -> None:
-    with filled(tmp_path) as store:
+def test_a_text_rewritten_while_it_was_read_still_waits(place: str) -> None:
+    with filled(place) as store:
         rows = [read(article) for article in store.untagged("m1")]
         store.add([replace(ARTICLES[0], text="Text b, mended.")], source="a", seen_at=SEEN)
         store.save_taggings(rows)
@@ -203,13 +202,13 @@ def test_a_text_rewritten_while_it_was_read_still_waits(tmp_path: Path) -> None:
         ({"evidence": [{"narrative": "flood"}]}, "has evidence without"),
     ],
 )
-def test_a_malformed_row_is_refused_by_name(tmp_path: Path, change: dict[str, Any], message: str) -> None:
-    with filled(tmp_path) as store:
+def test_a_malformed_row_is_refused_by_name(place: str, change: dict[str, Any], message: str) -> None:
+    with filled(place) as store:
         with pytest.raises(InputError, match=f"tagging of article 'b': .*{message}"):
             store.save_taggings([read(ARTICLES[2]), read(ARTICLES[0]) | change])
         assert store.tagged(taxonomy=TAXONOMY).num_rows == 0
 
 
-def test_a_tagging_of_an_unknown_article_is_refused(tmp_path: Path) -> None:
-    with filled(tmp_path) as store, pytest.raises(StoreError, match="article 'zz': is not in the store"):
+def test_a_tagging_of_an_unknown_article_is_refused(place: str) -> None:
+    with filled(place) as store, pytest.raises(StoreError, match="article 'zz': is not in the store"):
         store.save_taggings([read(replace(ARTICLES[0], id="zz"))])

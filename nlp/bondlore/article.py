@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-__all__ = ["Article", "Precision", "content_id", "normalise"]
+__all__ = ["Article", "Confidence", "Precision", "TextStatus", "content_id", "normalise"]
 
 Precision = Literal["second", "day", "none"]
+Confidence = Literal["high", "medium", "low", ""]
+TextStatus = Literal["full", "partial", "teaser", "blocked", "failed", ""]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,11 @@ class Article:
     is `day` (stored as noon UTC, so that it stays on its calendar day in New York) and must
     stay out of lead-lag work. `sentences` is set when the caller has split
     the text; index 0 is the title.
+
+    `published_source` says where the date was read (`feed:published`, `page:json-ld`, `archive:date`) and
+    `published_confidence` how far to believe it: `high` as written; `medium` with a zone assumed, or cut to its day for
+    want of one; `low` when it contradicts itself, lies ahead or stands in for another. `text_status` is how much of
+    the article `text` holds, `text_reason` why; "" when nobody looked.
     """
 
     id: str
@@ -34,6 +41,10 @@ class Article:
     published_precision: Precision = "none"
     first_seen_at: datetime | None = None
     sentences: tuple[str, ...] | None = None
+    published_source: str = ""
+    published_confidence: Confidence = ""
+    text_status: TextStatus = ""
+    text_reason: str = ""
 
 
 def normalise(text: str) -> str:

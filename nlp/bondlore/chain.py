@@ -5,9 +5,12 @@ Commands and the demo are thin callers of these. Each step takes what it needs, 
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
     from bondlore.ingest.archive import Reject
     from bondlore.ingest.poll import Feed, Getter
+    from bondlore.ingest.rejects import RejectsFile
     from bondlore.measure.confusion import Confusion
     from bondlore.measure.yields import Yields
     from bondlore.report.data import Quality, ReportData
@@ -32,14 +36,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Imported",
+    "PagesRead",
     "Polled",
     "Tagged",
     "add_archive",
+    "interrupted",
     "label_version",
     "last_day",
     "load_yields",
     "make_report",
     "poll_feeds",
+    "read_pages",
     "read_tagged",
     "tag_store",
     "usable_confusion",
@@ -47,27 +54,42 @@ __all__ = [
 ]
 
 _TAG_CHUNK = 50
+_PAGE_DAYS = timedelta(days=7)  # an article first seen before is past its day
 _LOOK_BACK = {"D": 92, "W": 183, "M": 731}  # days a page looks back, by its period
 
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """One poll of every feed: articles new to the store, feeds that answered, feeds that did not and why."""
+    """One poll of every feed: articles new to the store, feeds that answered, feeds that did not and why.
+
+    `waiting` feeds were not due and not asked; those of them whose last poll failed are among the failing.
+    """
 
     new: int
     updated: int
     answered: int
     failing: tuple[tuple[str, str], ...]
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PagesRead:
+    """Article pages tried: `better` gave a text, in `statuses` how many ended how."""
+
+    tried: int
+    better: int
+    statuses: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """Articles read, those new to the store, and rows refused."""
+    """Articles read now, those new to the store, the first rows refused and how many there were."""
 
     read: int
     new: int
     updated: int
     rejects: tuple[Reject, ...]
+    refused: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +100,30 @@ class Tagged:
     failed: int
 
 
-def poll_feeds(store: Store, feeds: Sequence[Feed], fetcher: Getter, *, clock: Clock, pause_s: float = 1.0) -> Polled:
-    """Poll every feed once and keep what is new. One bad feed costs one feed."""
-    from bondlore.ingest.poll import poll
+def poll_feeds(
+    store: Store,
+    feeds: Sequence[Feed],
+    fetcher: Getter,
+    *,
+    clock: Clock,
+    pause_s: float = 1.0,
+    every: timedelta = timedelta(hours=1),
+    at_once: bool = False,
+) -> Polled:
+    """Poll every feed that is due (with `at_once`, every feed) and keep what is new. One bad feed costs one feed."""
+    from bondlore.ingest.poll import due, poll
 
     new = updated = answered = 0
-    failing = []
-    with Progress("poll", total=len(feeds), unit="feeds") as progress:
-        for result in poll(feeds, fetcher, store.feed_states(), clock=clock, pause_s=pause_s):
+    states = store.feed_states()
+    asked = feeds if at_once else due(feeds, states, now=clock())
+    urls = {feed.url for feed in asked}
+    failing = [
+        (feed.title or feed.publisher or feed.url, states[feed.url].last_error)
+        for feed in feeds
+        if feed.url not in urls and states[feed.url].failures
+    ]
+    with Progress("poll", total=len(asked), unit="feeds") as progress:
+        for result in poll(asked, fetcher, states, clock=clock, every=every, pause_s=pause_s):
             added = store.save_poll(result)
             new, updated = new + added.new, updated + added.updated
             bad = result.outcome in ("failed", "gone")
@@ -95,7 +133,30 @@ def poll_feeds(store: Store, feeds: Sequence[Feed], fetcher: Getter, *, clock: C
             answered += not bad
             progress.step(failed=int(bad))
     store.cluster()
-    return Polled(new, updated, answered, tuple(failing))
+    return Polled(new, updated, answered, tuple(failing), len(feeds) - len(asked))
+
+
+def read_pages(
+    store: Store, fetcher: Getter, *, clock: Clock, per_host: int, pause_s: float = 1.0, timeout_s: float = 20.0
+) -> PagesRead:
+    """Fetch the pages of recent articles whose feed gave a teaser, `per_host` at most of each host."""
+    from bondlore.ingest.fulltext import complete
+    from bondlore.ingest.worker import Extractor
+
+    wanting = store.wanting_text(since=clock() - _PAGE_DAYS) if per_host else []
+    if not wanting:
+        return PagesRead(0, 0, {})
+    statuses: Counter[str] = Counter()
+    better = 0
+    with Progress("pages", unit="pages") as progress, Extractor(timeout_s=timeout_s) as read:
+        for article in complete(wanting, fetcher, read, clock=clock, pause_s=pause_s, per_host=per_host):
+            store.save_texts([article], seen_at=clock())
+            statuses[article.text_status] += 1
+            got = article.text_status in ("full", "partial")
+            better += got
+            progress.step(failed=int(article.text_status == "failed"))
+    store.cluster()
+    return PagesRead(statuses.total(), better, dict(statuses))
 
 
 def add_archive(
@@ -106,22 +167,52 @@ def add_archive(
     mapping: Mapping[str, str] | None = None,
     limit: int | None = None,
     zone: str = "",
+    rejects: RejectsFile | None = None,
 ) -> Imported:
-    """Read an archive into the store. Idempotent: the same rows again change nothing."""
-    from bondlore.ingest.archive import read_archive
+    """Read an archive into the store. Idempotent: the same rows again change nothing.
 
-    rejects: list[Reject] = []
+    Interrupted, it goes on at the next call where it stopped, if the files are the same. Pages are read in a process
+    with limits.
+    """
+    from bondlore.ingest.archive import read_placed
+    from bondlore.ingest.rejects import RejectsFile
+    from bondlore.ingest.worker import Extractor
+    from bondlore.store.articles import AddReport
+    from bondlore.store.engine import chunks
+    from bondlore.store.intake import Mark
+
+    rejects = rejects or RejectsFile()
     source = ", ".join(p.name for p in paths)
-    with Progress("import", unit="articles") as progress:
-
-        def counted() -> object:
-            for article in read_archive(paths, mapping=mapping, rejects=rejects, limit=limit, zone=zone, clock=clock):
-                yield article
-                progress.step()
-
-        added = store.add(counted(), source=source, seen_at=clock())  # type: ignore[arg-type]
+    known, added, keys = store.marks(), AddReport(), _intake_keys(paths, mapping, zone)
+    done = {key: known[mark] for key, mark in keys.items() if mark in known}
+    with Progress("import", unit="articles") as progress, Extractor() as extract:
+        placed = read_placed(
+            paths, mapping=mapping, rejects=rejects, zone=zone, clock=clock, done=done, extract=extract
+        )
+        for some in chunks(islice(placed, limit)):
+            marks = {one.source.key: Mark(keys[one.source.key], one.source.name, one.row) for one in some}
+            rejects.flush()
+            added += store.add_marked([one.article for one in some], marks, source=source, seen_at=clock())
+            progress.step(len(some))
+    if limit is None:
+        store.forget_marks(keys.values())
     store.cluster()
-    return Imported(progress.done, added.new, added.updated, tuple(rejects))
+    return Imported(progress.done, added.new, added.updated, tuple(rejects.first), rejects.count)
+
+
+def interrupted(
+    store: Store, paths: Sequence[Path], *, mapping: Mapping[str, str] | None = None, zone: str = ""
+) -> bool:
+    """Whether an import of these files, read this way, was begun and not ended."""
+    return not store.marks().keys().isdisjoint(_intake_keys(paths, mapping, zone).values())
+
+
+def _intake_keys(paths: Sequence[Path], mapping: Mapping[str, str] | None, zone: str) -> dict[str, str]:
+    """The key of each source -> that of its mark: columns read otherwise are another import."""
+    from bondlore.ingest.sources import sources
+
+    how = repr((sorted((mapping or {}).items()), zone))
+    return {s.key: hashlib.sha256(f"{s.key}{how}".encode()).hexdigest() for s in sources([Path(p) for p in paths])}
 
 
 def tag_store(store: Store, tagger: Tagger) -> Tagged:

@@ -8,11 +8,12 @@ import hashlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bondlore import resources
-from bondlore.cli.options import add_db, add_model, builder, database, print_json
+from bondlore.cli.options import add_db, add_model, add_polling, builder, database, print_json
 from bondlore.clock import utc_now
 from bondlore.errors import StoreError, YieldsError
 from bondlore.progress import say
@@ -35,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--source", choices=("fred", "treasury", "none"), default="treasury", help="of yields")
     p.add_argument("--allow-private", action="store_true", help="allow feeds on this machine or a private network")
     p.add_argument("--json", action="store_true", help="machine-readable result")
+    add_polling(p)
     add_model(p)
     add_db(p)
     return p
@@ -57,7 +59,10 @@ def run(args: argparse.Namespace) -> int:
     notes: list[str] = []
     with _alone(_lock_of(address)), Store.open(address) as store:
         tagger = Tagger.load(args.model)
-        polled = chain.poll_feeds(store, feeds, Fetcher(allow_private=args.allow_private), clock=utc_now)
+        fetcher = Fetcher(allow_private=args.allow_private)
+        every = timedelta(minutes=args.every)
+        polled = chain.poll_feeds(store, feeds, fetcher, clock=utc_now, every=every, at_once=args.now)
+        chain.read_pages(store, fetcher, clock=utc_now, per_host=args.pages)
         if args.source != "none":
             try:
                 refresh(args.yields, source=args.source)

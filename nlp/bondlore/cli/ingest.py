@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from datetime import timedelta
 from pathlib import Path
 
 from bondlore import resources
-from bondlore.cli.options import add_db, builder, database, print_json
+from bondlore.cli.options import add_db, add_polling, builder, database, print_json
 from bondlore.clock import utc_now
 from bondlore.progress import say
 
@@ -21,20 +22,23 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--feeds", metavar="OPML", type=Path, help="a feed list (default: the shipped public feeds)")
     p.add_argument("--allow-private", action="store_true", help="allow feeds on this machine or a private network")
     p.add_argument("--json", action="store_true", help="machine-readable result")
+    add_polling(p)
     add_db(p)
     return p
 
 
 def run(args: argparse.Namespace) -> int:
     """Exit code 3 when some feeds failed, 1 when all did."""
-    from bondlore.chain import poll_feeds
+    from bondlore.chain import poll_feeds, read_pages
     from bondlore.ingest.fetch import Fetcher
     from bondlore.ingest.opml import read_opml
     from bondlore.store import Store
 
     feeds = read_opml(args.feeds or resources.find("corpus/feeds.opml"))
+    fetcher, every = Fetcher(allow_private=args.allow_private), timedelta(minutes=args.every)
     with Store.open(database(args)) as store:
-        polled = poll_feeds(store, feeds, Fetcher(allow_private=args.allow_private), clock=utc_now)
+        polled = poll_feeds(store, feeds, fetcher, clock=utc_now, every=every, at_once=args.now)
+        pages = read_pages(store, fetcher, clock=utc_now, per_host=args.pages)
     for name, problem in polled.failing:
         say(f"ingest: {name}: {problem}")
     if args.json:
@@ -43,9 +47,16 @@ def run(args: argparse.Namespace) -> int:
                 "new": polled.new,
                 "updated": polled.updated,
                 "answered": polled.answered,
+                "waiting": polled.waiting,
+                "pages": dict(pages.statuses),
                 "failing": [{"feed": n, "problem": p} for n, p in polled.failing],
             }
         )
     else:
-        print(f"{polled.new} new articles, {polled.updated} updated; {polled.answered} of {len(feeds)} feeds answered")
-    return 0 if not polled.failing else 3 if polled.answered else 1
+        asked = len(feeds) - polled.waiting
+        print(f"{polled.new} new articles, {polled.updated} updated; {polled.answered} of {asked} feeds answered")
+        if polled.waiting:
+            print(f"{polled.waiting} feeds are not due yet (bondlore feeds tells when; --now asks them all the same)")
+        if pages.tried:
+            print(f"{pages.better} of {pages.tried} article pages gave a fuller text")
+    return 0 if not polled.failing else 3 if polled.answered or polled.waiting else 1

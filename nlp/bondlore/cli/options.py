@@ -15,8 +15,10 @@ from bondlore.errors import InputError
 __all__ = [
     "add_db",
     "add_model",
+    "add_polling",
     "add_taxonomy",
     "builder",
+    "count",
     "database",
     "mapping",
     "parse_day",
@@ -42,6 +44,21 @@ def add_db(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--db", metavar="URL", help=f"the store (default: $BONDLORE_DB, else {DEFAULT_DB})")
 
 
+def add_polling(parser: argparse.ArgumentParser) -> None:
+    """How feeds and pages are asked: --now, --every, --pages."""
+    parser.add_argument("--now", action="store_true", help="poll feeds that are not due yet too")
+    parser.add_argument(
+        "--every", type=positive, default=60, metavar="MINUTES", help="how often a feed is polled at most (default 60)"
+    )
+    parser.add_argument(
+        "--pages",
+        type=count,
+        default=10,
+        metavar="N",
+        help="fetch the pages of N articles a host whose feed gave a teaser, robots.txt allowing (default 10; 0: none)",
+    )
+
+
 def database(args: argparse.Namespace) -> str:
     """The store's address from --db, the environment or the default."""
     return str(args.db or os.environ.get("BONDLORE_DB") or DEFAULT_DB)
@@ -62,6 +79,14 @@ def positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def count(text: str) -> int:
+    """An argparse type: an integer of at least 0."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError("must not be negative")
     return value
 
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from bondlore.article import Precision
+from bondlore.article import Confidence, Precision
 from bondlore.ingest.zones import ZONE_PATTERN, attach, load_zone
 
 __all__ = ["EARLIEST", "ParsedDate", "parse_date"]
@@ -19,6 +19,8 @@ EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 _AHEAD = timedelta(days=1)
 _MAX_RAW = 200
 _NOON = 12
+_NO_ZONE = "time without a zone: only its day is kept"
+_ASSUMED = "zone assumed"
 
 _MONTHS = {
     name: number
@@ -103,6 +105,13 @@ class ParsedDate:
     precision: Precision
     problem: str = ""
 
+    @property
+    def confidence(self) -> Confidence:
+        """How far to believe `at`; see `Article`."""
+        if self.at is None:
+            return ""
+        return {"": "high", _NO_ZONE: "medium", _ASSUMED: "medium"}.get(self.problem, "low")  # type: ignore[return-value]
+
 
 class _RefusedError(ValueError):
     """Carries the reason a string is not a date."""
@@ -175,8 +184,8 @@ def _zoned(local: datetime, zone: str, default_zone: str | None, note: str) -> P
             raise _RefusedError(f"unknown time zone {zone[:20]!r}")
         return ParsedDate(at, "second", note)
     if default_zone:
-        return ParsedDate(local.replace(tzinfo=load_zone(default_zone)).astimezone(UTC), "second", note)
-    return _day(local, note or "time without a zone: only its day is kept")
+        return ParsedDate(local.replace(tzinfo=load_zone(default_zone)).astimezone(UTC), "second", note or _ASSUMED)
+    return _day(local, note or _NO_ZONE)
 
 
 def _day(date: datetime, note: str = "") -> ParsedDate:

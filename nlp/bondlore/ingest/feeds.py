@@ -18,6 +18,7 @@ from urllib.parse import urljoin
 from bondlore.article import Article, content_id
 from bondlore.errors import FeedError
 from bondlore.ingest.dates import parse_date
+from bondlore.ingest.judge import feed_text
 from bondlore.ingest.text import MAX_TEXT, html_to_text, one_line
 from bondlore.ingest.urls import canonical_url, host_of, safe_link
 from bondlore.ingest.xml import decode, mended, without_dtd
@@ -29,13 +30,16 @@ _MAX_BYTES = 10_000_000
 _MAX_ID = 500
 _MAX_PIECES = 300
 _MAX_HEAD = 20_000
+_PERIODS = {"hourly": 3_600, "daily": 86_400, "weekly": 604_800, "monthly": 2_592_000, "yearly": 31_536_000}
+_DATES = ("published", "date", "updated", "created", "modified")
 _GLOBAL_ID = re.compile(r"(?:https?://|tag:|urn:|[0-9a-f]{8}-[0-9a-f]{4}-|[0-9a-f]{32,}$)", re.IGNORECASE)
 _IS_HTML = re.compile(r"<!doctype html|<html[\s>]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One item as the feed gave it: `title` and `text` without markup, `link` safe or "", dates as written.
+    """One item as the feed gave it: `title` and `text` without markup, `link` safe or "", dates as written, with the
+    name of the field (feedparser's) they stood in.
 
     `identity` is the guid while it is one, else the canonical link, else "": the title and text decide then.
     """
@@ -46,15 +50,19 @@ class Entry:
     link: str = ""
     published_raw: str = ""
     source: str = ""
+    published_field: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class FeedDocument:
-    """A parsed feed, entries in document order. `problems` are one line each."""
+    """A parsed feed, entries in document order. `problems` are one line each; `ttl_s` is how many seconds the
+    document says it stays fresh (RSS `ttl`, syndication `updatePeriod`), 0 when it does not.
+    """
 
     title: str
     entries: tuple[Entry, ...]
     problems: tuple[str, ...] = ()
+    ttl_s: int = 0
 
 
 def parse_feed(body: bytes, *, url: str, content_type: str = "") -> FeedDocument:
@@ -87,8 +95,9 @@ def parse_feed(body: bytes, *, url: str, content_type: str = "") -> FeedDocument
             problems.append(f"entry {number} dropped: {_line(error)}")
     if raw_entries and not entries:
         raise FeedError("has no usable entry", where=url, remedy=problems[-1])
-    title = one_line(str(_own(parsed.get("feed") or {}, "title") or ""))
-    return FeedDocument(title, _identified(entries, host_of(url), problems), tuple(problems))
+    head = parsed.get("feed") or {}
+    title = one_line(str(_own(head, "title") or ""))
+    return FeedDocument(title, _identified(entries, host_of(url), problems), tuple(problems), _ttl(head))
 
 
 def entry_article(entry: Entry, *, publisher: str, first_seen: datetime, zone: str = "") -> Article:
@@ -98,6 +107,9 @@ def entry_article(entry: Entry, *, publisher: str, first_seen: datetime, zone: s
     """
     date = parse_date(entry.published_raw, default_zone=zone, now=first_seen)
     publisher = entry.source or publisher
+    status, reason = feed_text(entry.text)
+    # An update's date is no publication's, and a date ahead of us is some clock's error.
+    doubtful = entry.published_field in ("updated", "modified") or (date.at is not None and date.at > first_seen)
     return Article(
         id=entry.identity or content_id(entry.title, entry.text, publisher=publisher, published=entry.published_raw),
         title=entry.title,
@@ -108,7 +120,21 @@ def entry_article(entry: Entry, *, publisher: str, first_seen: datetime, zone: s
         published_raw=entry.published_raw,
         published_precision=date.precision,
         first_seen_at=first_seen,
+        published_source=f"feed:{entry.published_field}" if entry.published_raw else "",
+        published_confidence="low" if date.at is not None and doubtful else date.confidence,
+        text_status=status,
+        text_reason=reason,
     )
+
+
+def _ttl(head: Mapping[str, Any]) -> int:
+    """Seconds the channel asks to be left alone, 0 for no or no readable wish."""
+    if (minutes := str(_own(head, "ttl") or "").strip()).isascii() and minutes.isdigit():
+        return int(minutes[:6]) * 60
+    if (period := str(_own(head, "sy_updateperiod") or "").strip().lower()) in _PERIODS:
+        times = str(_own(head, "sy_updatefrequency") or "1").strip()
+        return _PERIODS[period] // max(int(times[:6]) if times.isascii() and times.isdigit() else 1, 1)
+    return 0
 
 
 def _feedparser(text: str, url: str) -> Mapping[str, Any]:
@@ -160,13 +186,15 @@ def _entry(raw: Mapping[str, Any], base: str) -> Entry:
     # feedparser takes a guid for the link when there is none; "12345" is no relative address.
     link = safe_link(guid) if link in ("", guid) else safe_link(urljoin(base, link))
     source = _own(raw, "source")
+    field = next((name for name in _DATES if _get(raw, name)), "")
     return Entry(
         identity=guid,
         title=title or one_line(text, limit=120),
         text=text,
         link=link,
-        published_raw=_get(raw, "published", "date", "updated", "created", "modified")[:200].strip(),
+        published_raw=_get(raw, field)[:200].strip() if field else "",
         source=one_line(_get(source, "title"), limit=200) if isinstance(source, dict) else "",
+        published_field=field,
     )
 
 

@@ -13,6 +13,7 @@ from bondlore.article import Article, content_id
 from bondlore.clock import utc_now
 from bondlore.errors import InputError
 from bondlore.ingest.dates import ParsedDate, parse_date
+from bondlore.ingest.judge import page_text
 from bondlore.ingest.text import MAX_TEXT, one_line, plain
 from bondlore.ingest.urls import canonical_url, host_of, safe_link
 from bondlore.ingest.xml import decode
@@ -64,7 +65,10 @@ def extract_page(
     if not body:
         raise InputError("has no article text", where=where, remedy="give the article's own page, or its text")
     body = body[:MAX_TEXT]
-    raw, date = _best_date([str(ld.get("datePublished") or ""), *tree_dates, str(found.get("date") or "")], zone, now)
+    stated = [("json-ld", str(ld.get("datePublished") or "")), *tree_dates, ("text", str(found.get("date") or ""))]
+    source, raw, date = _best_date(stated, zone, now)
+    free = str(ld.get("isAccessibleForFree", "")).strip().lower() not in ("false", "no", "0")
+    status, reason = page_text(body, title=title, free=free)
     link = safe_link(url) or safe_link(str(found.get("url") or ""))
     publisher = one_line(_name(ld.get("publisher")) or str(found.get("sitename") or ""), limit=200) or host_of(link)
     return Article(
@@ -76,6 +80,11 @@ def extract_page(
         published_at=date.at,
         published_raw=raw,
         published_precision=date.precision,
+        published_source=f"page:{source}"[:40] if raw else "",
+        # trafilatura infers its day from the text and the address
+        published_confidence="low" if date.at is not None and source == "text" else date.confidence,
+        text_status=status,
+        text_reason=reason,
     )
 
 
@@ -107,8 +116,8 @@ def _extract(text: str, url: str, where: str) -> dict[str, Any]:
     return {name: getattr(found, name, None) for name in ("title", "text", "date", "sitename", "url")}
 
 
-def _statements(text: str) -> tuple[list[str], list[dict[str, Any]]]:
-    """Raw dates of the page's meta elements and <time>, best first, and its JSON-LD objects."""
+def _statements(text: str) -> tuple[list[tuple[str, str]], list[dict[str, Any]]]:
+    """(place, raw date) of the page's meta elements and <time>, best first, and its JSON-LD objects."""
     from lxml import etree  # type: ignore[import-untyped]
     from lxml import html as lxml_html
 
@@ -120,9 +129,9 @@ def _statements(text: str) -> tuple[list[str], list[dict[str, Any]]]:
     for node in tree.xpath("//meta[@content]")[:_MAX_NODES]:
         name = (node.get("property") or node.get("name") or node.get("itemprop") or "").lower()
         metas.setdefault(name, node.get("content"))
-    dates = [metas[name] for name in _DATE_METAS if metas.get(name)]
+    dates = [(f"meta {name}", metas[name]) for name in _DATE_METAS if metas.get(name)]
     times = tree.xpath("//article//time[@datetime]/@datetime") or tree.xpath("//time[@datetime]/@datetime")
-    dates += [str(value) for value in times[:1]]
+    dates += [("time", str(value)) for value in times[:1]]
     scripts = tree.xpath("//script[@type='application/ld+json']/text()")[:20]
     return dates, [item for script in scripts for item in _objects(str(script))]
 
@@ -142,15 +151,17 @@ def _objects(script: str) -> Iterator[dict[str, Any]]:
             queue.append(item.get("@graph"))
 
 
-def _best_date(raws: list[str], zone: str, now: datetime) -> tuple[str, ParsedDate]:
-    """The first statement exact to the second, else the first that is a day, else none."""
-    best: tuple[str, ParsedDate] = ("", ParsedDate(None, "none", "no date"))
-    for raw in filter(None, (plain(raw)[:200] for raw in raws)):
+def _best_date(stated: list[tuple[str, str]], zone: str, now: datetime) -> tuple[str, str, ParsedDate]:
+    """The first statement exact to the second, else the first that is a day, else none: (place, raw, date)."""
+    best: tuple[str, str, ParsedDate] = ("", "", ParsedDate(None, "none", "no date"))
+    for place, given in stated:
+        if not (raw := plain(given)[:200]):
+            continue
         date = parse_date(raw, default_zone=zone, now=now)
         if date.precision == "second":
-            return raw, date
-        if best[1].at is None and (date.at is not None or not best[0]):
-            best = raw, date
+            return place, raw, date
+        if best[2].at is None and (date.at is not None or not best[1]):
+            best = place, raw, date
     return best
 
 

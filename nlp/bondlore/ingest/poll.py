@@ -10,19 +10,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from bondlore.article import Article
 from bondlore.clock import Clock, utc_now
-from bondlore.errors import BondloreError, FeedError
+from bondlore.errors import BondloreError, FeedError, FetchError
 from bondlore.ingest.feeds import entry_article, parse_feed
+from bondlore.ingest.schedule import HOUR, MOVES_NEEDED, cache_wish, next_poll, retry_after
 from bondlore.ingest.urls import host_of
 
 if TYPE_CHECKING:
     from bondlore.ingest.fetch import Response
 
-__all__ = ["Feed", "FeedState", "Getter", "Outcome", "PollResult", "poll", "read_answer"]
+__all__ = ["Feed", "FeedState", "Getter", "Outcome", "PollResult", "due", "poll", "read_answer"]
 
 Outcome = Literal["ok", "not_modified", "failed", "gone"]
 _WORKERS = 8
@@ -43,7 +44,9 @@ class Feed:
 class FeedState:
     """What is remembered of a feed between polls. `etag` and `last_modified` are opaque, sent back as received.
 
-    `failures` counts failed polls since the last success; `retired` feeds (410 Gone) are not polled.
+    `failures` counts failed polls since the last success; `retired` feeds (410 Gone) are not polled. `moved_to` is
+    where permanent redirects lead, met `moved_seen` times in a row; after enough of them it becomes `address`, which is
+    asked in place of `url`. `ttl_s` is the document's own wish in seconds, 0 for none; `next_poll_at` is UTC.
     """
 
     url: str
@@ -53,6 +56,11 @@ class FeedState:
     last_error: str = ""
     failures: int = 0
     retired: bool = False
+    address: str = ""
+    moved_to: str = ""
+    moved_seen: int = 0
+    ttl_s: int = 0
+    next_poll_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,36 +86,50 @@ class Getter(Protocol):
         """Fetch `url`; raises FetchError."""
 
 
+def due(feeds: Sequence[Feed], state: Mapping[str, FeedState], *, now: datetime) -> tuple[Feed, ...]:
+    """The feeds whose time has come by `now` (UTC), and the retired ones, which `poll` reports. Pure."""
+    known = {feed.url: state.get(feed.url) or FeedState(feed.url) for feed in feeds}
+    return tuple(f for f in feeds if known[f.url].retired or (known[f.url].next_poll_at or now) <= now)
+
+
 def poll(
     feeds: Sequence[Feed],
     fetcher: Getter,
     state: Mapping[str, FeedState],
     *,
     clock: Clock = utc_now,
+    every: timedelta = HOUR,
     pause_s: float = 1.0,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[PollResult]:
     """Poll each feed once; one result a feed, in order, repeats of an address left out. One bad feed costs one feed.
 
-    `state` maps feed URL to what the last poll left; `pause_s` is the wait between two feeds of one host.
-    Retired feeds are reported as gone without a request.
+    `state` maps feed URL to what the last poll left; `pause_s` is the wait between two feeds of one host; `every` is
+    how often a feed wants to be polled, for its next time. Retired feeds are reported as gone without a request, and
+    when a host answers 429 or asks to wait, its other feeds are left for another time.
     """
     unique = list({feed.url: feed for feed in feeds}.values())
     states = {feed.url: state.get(feed.url) or FeedState(feed.url) for feed in unique}
     hosts: dict[str, list[Feed]] = {}
     for feed in unique:
         if not states[feed.url].retired:
-            hosts.setdefault(host_of(feed.url), []).append(feed)
+            hosts.setdefault(host_of(_address(states[feed.url])), []).append(feed)
     answers: dict[str, Future[Response]] = {feed.url: Future() for queue in hosts.values() for feed in queue}
 
     def visit(queue: Sequence[Feed]) -> None:
+        full = ""
         for number, feed in enumerate(queue):
             if not answers[feed.url].set_running_or_notify_cancel():
                 continue
             try:
+                if full:
+                    raise FetchError("its host asked to wait", where=feed.url, remedy=f"it answered {full} before")
                 if number and pause_s:
                     sleep(pause_s)
-                answers[feed.url].set_result(fetcher.get(feed.url, headers=_conditions(states[feed.url])))
+                answer = fetcher.get(_address(states[feed.url]), headers=_conditions(states[feed.url]))
+                if answer.status == 429 or (answer.status == 503 and "retry-after" in answer.headers):
+                    full = str(answer.status)
+                answers[feed.url].set_result(answer)
             except Exception as error:  # given on to whoever reads this feed's answer
                 answers[feed.url].set_exception(error)
 
@@ -116,36 +138,46 @@ def poll(
         for queue in hosts.values():
             pool.submit(visit, queue)
         for feed in unique:
-            yield _result(feed, states[feed.url], answers.get(feed.url), clock)
+            yield _result(feed, states[feed.url], answers.get(feed.url), clock, every)
     finally:
         for answer in answers.values():
             answer.cancel()
         pool.shutdown(cancel_futures=True)
 
 
-def _result(feed: Feed, state: FeedState, answer: Future[Response] | None, clock: Clock) -> PollResult:
+def _result(
+    feed: Feed, state: FeedState, answer: Future[Response] | None, clock: Clock, every: timedelta
+) -> PollResult:
     if answer is None:
         problem = "answered 410 Gone before and is not polled; remove it from the list or clear its state"
         return PollResult(feed, "gone", 0, (), state, (problem,), clock())
     try:
-        return read_answer(feed, answer.result(), state, at=clock())
+        return read_answer(feed, answer.result(), state, at=clock(), every=every)
     except Exception as error:  # one bad feed costs one feed, whatever it provoked
-        return _failed(feed, state, error, status=0, at=clock())
+        return _failed(feed, state, error, status=0, at=clock(), every=every)
 
 
-def read_answer(feed: Feed, response: Response, state: FeedState, *, at: datetime) -> PollResult:
+def read_answer(
+    feed: Feed, response: Response, state: FeedState, *, at: datetime, every: timedelta = HOUR
+) -> PollResult:
     """The result of one HTTP answer. Pure: no network, no clock."""
-    moved = f"moved for good to {response.moved_to}; change the feed list" if response.moved_to else ""
-    problems: tuple[str, ...] = (moved,) if moved else ()
     if response.status == 304:
         etag, modified = _validators(response, fallback=state)
-        after = FeedState(feed.url, etag, modified, last_success=at)
-        return PollResult(feed, "not_modified", 304, (), after, problems, at)
+        after, problems = _moved(FeedState(feed.url, etag, modified, ttl_s=state.ttl_s), state, response)
+        return PollResult(feed, "not_modified", 304, (), _fresh(after, response, at, every), problems, at)
+    if response.status in (404, 410) and state.address:
+        # The new place is gone: its word does not retire the feed, and the old place may know better.
+        error = FeedError(
+            f"answered {response.status} at {state.address}", where=feed.url, remedy="its first address is tried next"
+        )
+        return _failed(feed, replace(state, address=""), error, status=response.status, at=at, every=every)
     if response.status == 410:
-        after = replace(state, retired=True, last_error="410 Gone", failures=state.failures + 1)
-        return PollResult(feed, "gone", 410, (), after, (*problems, "410 Gone: not polled any more"), at)
+        after = replace(state, retired=True, last_error="410 Gone", failures=state.failures + 1, next_poll_at=None)
+        return PollResult(feed, "gone", 410, (), after, ("410 Gone: not polled any more",), at)
     if response.status != 200:
-        return _failed(feed, state, _refusal(response, feed.url), status=response.status, at=at)
+        wish = retry_after(response.headers, at=at)
+        refusal = _refusal(response, feed.url)
+        return _failed(feed, state, refusal, status=response.status, at=at, every=every, wish=wish)
     try:
         document = parse_feed(response.body, url=response.url, content_type=response.headers.get("content-type", ""))
         publisher = feed.publisher or feed.title or document.title
@@ -154,14 +186,40 @@ def read_answer(feed: Feed, response: Response, state: FeedState, *, at: datetim
         ]
     except BondloreError as error:
         # The validators stay as they were: a 304 to this broken document would hide it for ever.
-        return _failed(feed, state, error, status=200, at=at)
+        return _failed(feed, state, error, status=200, at=at, every=every)
     articles.reverse()  # feeds list the newest first; the sort is stable and undated items keep their place
     articles.sort(key=lambda article: article.published_at or at)
     undated = sum(article.published_at is None for article in articles)
-    problems += document.problems + ((f"{undated} entries without a usable date",) if undated else ())
     etag, modified = _validators(response, fallback=None)
-    after = FeedState(feed.url, etag, modified, last_success=at)
-    return PollResult(feed, "ok", 200, tuple(articles), after, problems, at)
+    after, problems = _moved(FeedState(feed.url, etag, modified, ttl_s=document.ttl_s), state, response)
+    problems += document.problems + ((f"{undated} entries without a usable date",) if undated else ())
+    return PollResult(feed, "ok", 200, tuple(articles), _fresh(after, response, at, every), problems, at)
+
+
+def _address(state: FeedState) -> str:
+    """Where the feed is asked: its own address, or the one it moved to for good."""
+    return state.address or state.url
+
+
+def _fresh(state: FeedState, response: Response, at: datetime, every: timedelta) -> FeedState:
+    """The state after a success: polled again on the grid, not before what was sent is stale."""
+    wish = max(cache_wish(response.headers, ttl_s=state.ttl_s, at=at), retry_after(response.headers, at=at))
+    return replace(state, last_success=at, next_poll_at=next_poll(state.url, at=at, every=every, wish=wish))
+
+
+def _moved(after: FeedState, state: FeedState, response: Response) -> tuple[FeedState, tuple[str, ...]]:
+    """Follow permanent redirects (301, 308) that led to a feed: believed when met `MOVES_NEEDED` times in a row.
+
+    A captive portal or a slip of the publisher's also answers 301; the feed list itself is never rewritten.
+    """
+    if not (there := response.moved_to):
+        return replace(after, address=state.address), ()
+    seen = state.moved_seen + 1 if state.moved_to == there else 1
+    if seen < MOVES_NEEDED:
+        note = f"moved for good to {there} ({seen} of {MOVES_NEEDED} times before it is believed)"
+        return replace(after, address=state.address, moved_to=there, moved_seen=seen), (note,)
+    note = f"moved for good to {there}; it is polled there from now on; change the feed list"
+    return replace(after, address=there), (note,)
 
 
 def _conditions(state: FeedState) -> dict[str, str]:
@@ -201,9 +259,20 @@ def _refusal(response: Response, url: str) -> FeedError:
     )
 
 
-def _failed(feed: Feed, state: FeedState, error: BaseException, *, status: int, at: datetime) -> PollResult:
+def _failed(
+    feed: Feed,
+    state: FeedState,
+    error: BaseException,
+    *,
+    status: int,
+    at: datetime,
+    every: timedelta,
+    wish: timedelta = timedelta(),
+) -> PollResult:
     message = str(error) or type(error).__name__
     if not isinstance(error, BondloreError):
         message = f"{type(error).__name__}: {message}"
-    after = replace(state, last_error=message[:500], failures=state.failures + 1)
+    failures = state.failures + 1
+    again = next_poll(state.url, at=at, every=every, wish=wish, failures=failures)
+    after = replace(state, last_error=message[:500], failures=failures, next_poll_at=again)
     return PollResult(feed, "failed", status, (), after, (message[:500],), at)

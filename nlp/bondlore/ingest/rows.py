@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from bondlore.article import Article, content_id
 from bondlore.errors import InputError
@@ -13,7 +13,7 @@ from bondlore.ingest.dates import ParsedDate, parse_date
 from bondlore.ingest.text import MAX_TEXT, MAX_TITLE, plain
 from bondlore.ingest.urls import safe_link
 
-__all__ = ["FIELDS", "RowReader", "check_mapping"]
+__all__ = ["FIELDS", "Extract", "RowReader", "check_mapping"]
 
 # Field -> column names looked for, best first, in lower case without "-" and " ".
 FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -45,6 +45,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
         "datetime",
         "timestamp",
         "time",
+        "seendate",
     ),
     "publisher": (
         "publisher",
@@ -77,12 +78,38 @@ def check_mapping(mapping: Mapping[str, str] | None) -> dict[str, str]:
     return dict(mapping or {})
 
 
-class RowReader:
-    """Turns mappings into Articles. `zone` (IANA) is for times that name none; `now` bounds dates."""
+class Extract(Protocol):
+    """Reads one HTML page: `page.extract_page`, or a `worker.Extractor` that does it with limits."""
 
-    def __init__(self, *, mapping: Mapping[str, str] | None = None, zone: str = "", now: datetime) -> None:
+    def __call__(self, html: bytes, /, *, url: str, content_type: str, zone: str, now: datetime) -> Article:
+        """The page's Article; raises InputError."""
+
+
+class RowReader:
+    """Turns mappings into Articles. `zone` (IANA) is for times that name none; `now` bounds dates; `extract` reads
+    pages. `last_plan` is the field -> column of the last row.
+    """
+
+    def __init__(
+        self,
+        *,
+        mapping: Mapping[str, str] | None = None,
+        zone: str = "",
+        now: datetime,
+        extract: Extract | None = None,
+    ) -> None:
         self._mapping, self.zone, self.now = check_mapping(mapping), zone, now
         self._plans: dict[tuple[str, ...], dict[str, str]] = {}
+        self._extract = extract
+        self.last_plan: dict[str, str] = {}
+
+    def extract(self, html: bytes, *, url: str, content_type: str, zone: str, now: datetime) -> Article:
+        """One page's Article. Raises InputError."""
+        if self._extract is None:
+            from bondlore.ingest.page import extract_page
+
+            self._extract = extract_page
+        return self._extract(html, url=url, content_type=content_type, zone=zone, now=now)
 
     def columns(self, names: Iterable[str], *, where: str) -> dict[str, str]:
         """Field -> column of this header. Raises InputError when a mapped column or every text column is missing."""
@@ -103,7 +130,7 @@ class RowReader:
 
     def article(self, row: Mapping[str, Any]) -> Article:
         """The row's Article. Raises ValueError with the reason when it has none."""
-        plan = self._plan(tuple(row))
+        plan = self.last_plan = self._plan(tuple(row))
         values = {field: row[column] for field, column in plan.items()}
         sentences = _sentences(values.get("sentences"))
         title = " ".join(plain(_string(values.get("title"))).split())
@@ -131,6 +158,9 @@ class RowReader:
             published_precision=when.precision,
             first_seen_at=self._date(values.get("first_seen"))[1].at,
             sentences=sentences,
+            published_source=f"archive:{plan['published']}"[:40] if raw else "",
+            # GDELT's article list says when it met the article, not when that was published
+            published_confidence="low" if when.at and plan["published"] == "seendate" else when.confidence,
         )
 
     def _plan(self, names: tuple[str, ...]) -> dict[str, str]:

@@ -224,6 +224,10 @@ def from_row(row: Row[Any]) -> Article:
         published_precision=row.published_precision,
         first_seen_at=row.first_seen_at,
         sentences=None if row.sentences is None else tuple(row.sentences),
+        published_source=row.published_source,
+        published_confidence=row.published_confidence,
+        text_status=row.text_status,
+        text_reason=row.text_reason,
     )
 
 
@@ -286,6 +290,10 @@ def _article_row(known: Known) -> dict[str, Any]:
         "published_at": a.published_at,
         "published_raw": a.published_raw,
         "published_precision": a.published_precision,
+        "published_source": a.published_source,
+        "published_confidence": a.published_confidence,
+        "text_status": a.text_status,
+        "text_reason": a.text_reason,
         "first_seen_at": a.first_seen_at,
         "updated_at": known.updated_at,
         "fingerprint": wording(a),

@@ -29,6 +29,8 @@ MAX_REWRITES = 24
 MAX_ID = 400
 _APART = timedelta(hours=48)
 _PRECISION = {"none": 0, "day": 1, "second": 2}
+# A feed's summary must not replace the full text of the page.
+_STATUS = {"": 0, "failed": 0, "blocked": 0, "teaser": 0, "partial": 1, "full": 2}
 _WORD = re.compile(r"\w+")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -124,12 +126,13 @@ def same(known: Article, given: Article, rung: Kind) -> bool:
 def revise(known: Known, told: Given, *, seen_at: datetime) -> tuple[Article, bool]:
     """What the article becomes after being told again, and whether its words changed.
 
-    A title and text told before change nothing (two feeds that alternate), nor does a teaser of the
-    text we have. Of dates the first is kept, for feeds move them forward at every edit, except that a more precise
-    one fills in a vaguer one. Empty fields are filled.
+    A title and text told before change nothing (two feeds that alternate), nor does a teaser of the text we have, nor
+    one of lesser `text_status`. Of dates the first is kept, for feeds move them forward at every edit, except that a
+    more precise one fills in a vaguer one. Empty fields are filled.
     """
     now, given = known.article, told.article
-    title, text = given.title or now.title, now.text if _is_teaser(given.text, now.text) else given.text
+    worse = _STATUS[given.text_status] < _STATUS[now.text_status] or _is_teaser(given.text, now.text)
+    title, text = given.title or now.title, now.text if worse and now.text else given.text
     whole = title == given.title and text == given.text
     print_ = told.wording if whole else wording(replace(given, title=title, text=text))
     reworded = print_ not in known.told and known.revision < MAX_REWRITES
@@ -145,9 +148,13 @@ def revise(known: Known, told: Given, *, seen_at: datetime) -> tuple[Article, bo
             published_at=given.published_at,
             published_raw=given.published_raw,
             published_precision=given.published_precision,
+            published_source=given.published_source,
+            published_confidence=given.published_confidence,
         )
     elif not merged.published_raw:
-        merged = replace(merged, published_raw=given.published_raw)
+        merged = replace(merged, published_raw=given.published_raw, published_source=given.published_source)
+    if _STATUS[given.text_status] > _STATUS[now.text_status]:
+        merged = replace(merged, text_status=given.text_status, text_reason=given.text_reason)
     if reworded:
         merged = replace(merged, title=title, text=text, sentences=given.sentences if whole else None)
     return merged, reworded

@@ -6,7 +6,9 @@ sighting  who showed it, first and last             version    what it said befo
 feed      where the next poll starts                poll       what each poll met
 tagging   one row an article and model              signature  MinHash of its text
 band      LSH buckets of the signatures             near_copy  verified pairs; a cluster is a component of these
+intake    how far an unfinished import got
 ```
+A change here needs a revision in `migrations`; a test compares the two.
 Times are UTC. Nothing is ever deleted from article, alias, sighting, version, poll or tagging.
 """
 
@@ -40,6 +42,7 @@ __all__ = [
     "article",
     "band",
     "feed",
+    "intake",
     "metadata",
     "near_copy",
     "poll",
@@ -77,6 +80,15 @@ class UtcTime(TypeDecorator[datetime]):
 metadata = MetaData()
 
 
+def _added(name: str, kind: Text | String) -> Column[str]:
+    """A text column that came after schema 1: rows from before have ""."""
+    return Column(name, kind, nullable=False, server_default="")
+
+
+def _counter(name: str) -> Column[int]:
+    return Column(name, Integer, nullable=False, server_default="0")
+
+
 def _article_key(*, primary: bool = False) -> Column[int]:
     return Column("article", Integer, ForeignKey("article.number"), nullable=False, primary_key=primary)
 
@@ -99,7 +111,13 @@ article = Table(
     Column("fingerprint", String(16), nullable=False),
     Column("revision", Integer, nullable=False),
     Column("cluster", Integer, ForeignKey("article.number")),
+    _added("published_source", String(40)),
+    _added("published_confidence", String(8)),
+    _added("text_status", String(8)),
+    _added("text_reason", Text()),
+    _counter("page_tries"),
     Index("article_published", "published_at"),
+    Index("article_text", "text_status", "first_seen_at"),
     Index("article_cluster", "cluster"),
 )
 
@@ -145,6 +163,11 @@ feed = Table(
     Column("last_error", Text, nullable=False),
     Column("failures", Integer, nullable=False),
     Column("retired", Boolean, nullable=False),
+    _added("address", Text()),
+    _added("moved_to", Text()),
+    _counter("moved_seen"),
+    _counter("ttl_s"),
+    Column("next_poll_at", UtcTime),
 )
 
 poll = Table(
@@ -210,4 +233,13 @@ near_copy = Table(
     Column("containment", Float, nullable=False),
     Index("near_copy_high", "high"),
     sqlite_with_rowid=False,
+)
+
+intake = Table(
+    "intake",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("path", Text, nullable=False),
+    Column("row", Integer, nullable=False),
+    Column("saved_at", UtcTime, nullable=False),
 )

@@ -1,78 +1,92 @@
-"""Full-text search: FTS5 over titles and texts. The one part (with the pragmas) written for SQLite alone."""
+"""Full-text search over titles and texts: FTS5 in SQLite, tsvector in PostgreSQL; the indexes are made in `migrations`.
+
+Both find whole words in any case. FTS5 also ignores accents; PostgreSQL looks at the first 100,000 characters of a
+text and gives the title more weight.
+"""
 
 from __future__ import annotations
 
 import re
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, Integer, Select, column, select, table, text
+from sqlalchemy import ColumnElement, Connection, Integer, Select, column, select, table, text
 from sqlalchemy import func as sql
+from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
 
 from bondlore.errors import InputError
 from bondlore.store import schema
 
-__all__ = ["create", "expression", "matching", "rebuild"]
+__all__ = ["expression", "matching", "rebuild", "terms"]
 
-# External content: the words are indexed, the text stays in `article`. The 'delete' command must be
-# given the old values, or the index keeps words of texts that are gone (sqlite.org/fts5.html, 4.4.3).
-_TABLE = """CREATE VIRTUAL TABLE article_search USING fts5(
-    title, text, content='article', content_rowid='number', tokenize='unicode61 remove_diacritics 2')"""
-_INSERT = "INSERT INTO article_search(rowid, title, text) VALUES (new.number, new.title, new.text);"
-_DELETE = """INSERT INTO article_search(article_search, rowid, title, text)
-    VALUES ('delete', old.number, old.title, old.text);"""
-_TRIGGERS = {
-    "article_search_insert": f"AFTER INSERT ON article BEGIN {_INSERT} END",
-    "article_search_delete": f"AFTER DELETE ON article BEGIN {_DELETE} END",
-    "article_search_update": f"AFTER UPDATE OF title, text ON article BEGIN {_DELETE} {_INSERT} END",
-}
 _TERM = re.compile(r'"([^"]*)"|(\S+)')
 _MAX_QUERY = 1000
 
 
-def create(connection: Connection) -> None:
-    """Make the index and the triggers that keep it true."""
-    connection.execute(text(_TABLE))
-    for name, rule in _TRIGGERS.items():
-        connection.execute(text(f"CREATE TRIGGER {name} {rule}"))
-
-
 def rebuild(connection: Connection) -> None:
     """Index every article again: the repair when the index and the articles disagree."""
-    connection.execute(text("INSERT INTO article_search(article_search) VALUES ('rebuild')"))
+    if connection.dialect.name == "sqlite":
+        connection.execute(text("INSERT INTO article_search(article_search) VALUES ('rebuild')"))
+    else:  # the words are a generated column; only the index over them can be damaged
+        connection.execute(text("REINDEX INDEX article_words"))
+
+
+def terms(query: str) -> list[tuple[str, bool]]:
+    """The words and phrases of a query, each with whether it is a beginning (`unwind*`).
+
+    Operators are taken as plain words, so no input is a syntax error. Raises InputError when there is no word in it.
+    """
+    found = []
+    for phrase, word in _TERM.findall(query[:_MAX_QUERY]):
+        term = (phrase or word.rstrip("*")).replace('"', "").replace("\x00", "")
+        if any(c.isalnum() for c in term):
+            found.append((term, word.endswith("*")))
+    if not found:
+        raise InputError("there is no word to search for", where=repr(query[:80]), remedy="give at least one word")
+    return found
 
 
 def expression(query: str) -> str:
-    """An FTS5 expression that means: all these words, and "these words" as a phrase.
-
-    FTS5's own operators are taken as plain words, so no input is a syntax error. A word may end in `*`.
-    Raises InputError when there is no word in it.
+    """An FTS5 expression that means: all these words, and "these words" as a phrase. Raises InputError.
 
     >>> expression('yields "basis trade" unwind*')
     '"yields" AND "basis trade" AND "unwind"*'
     """
-    terms = []
-    for phrase, word in _TERM.findall(query[:_MAX_QUERY]):
-        star = "*" if word.endswith("*") else ""
-        term = (phrase or word.rstrip("*")).replace('"', "").replace("\x00", "")
-        if any(c.isalnum() for c in term):
-            terms.append(f'"{term}"{star}')
-    if not terms:
-        raise InputError("there is no word to search for", where=repr(query[:80]), remedy="give at least one word")
-    return " AND ".join(terms)
+    return " AND ".join(f'"{term}"{"*" if begins else ""}' for term, begins in terms(query))
 
 
-def matching(query: str, *, since: datetime | None = None, limit: int = 50) -> Select[tuple[int]]:
-    """SELECT of the numbers of matching articles, best first (BM25, then newest, then id)."""
-    index = table("article_search", column("rowid", Integer), column("rank"))
-    match = text("article_search MATCH :expression").bindparams(expression=expression(query))
+def matching(
+    query: str, *, since: datetime | None = None, limit: int = 50, dialect: str = "sqlite"
+) -> Select[tuple[int]]:
+    """SELECT of the numbers of matching articles, best first, then newest, then id."""
     article = schema.article
-    statement = (
-        select(article.c.number)
-        .join(index, index.c.rowid == article.c.number)
-        .where(match)
-        .order_by(index.c.rank, article.c.published_at.desc(), article.c.id)
-        .limit(limit)
-    )
+    statement = select(article.c.number)
+    rank: ColumnElement[Any]
+    if dialect == "sqlite":
+        index = table("article_search", column("rowid", Integer), column("rank"))
+        match = text("article_search MATCH :expression").bindparams(expression=expression(query))
+        statement = statement.join(index, index.c.rowid == article.c.number).where(match)
+        rank = index.c.rank  # BM25, the less the better
+    else:
+        words, wanted = column("words", TSVECTOR), _tsquery(query)
+        statement = statement.where(words.op("@@")(wanted))
+        rank = sql.ts_rank_cd(words, wanted).desc()
     if since is not None:
         statement = statement.where(sql.coalesce(article.c.published_at, article.c.first_seen_at) >= since)
-    return statement
+    return statement.order_by(rank, article.c.published_at.desc().nulls_last(), article.c.id).limit(limit)
+
+
+def _tsquery(query: str) -> ColumnElement[Any]:
+    """The query for tsvector; words are never parsed as its operators."""
+    parts: list[ColumnElement[Any]] = []
+    for term, begins in terms(query):
+        if begins:
+            pieces = re.findall(r"\w+", term)
+            words = " <-> ".join(f"'{piece}'" for piece in pieces)
+            parts.append(sql.to_tsquery("simple", f"{words}:*", type_=TSQUERY))
+        else:
+            parts.append(sql.phraseto_tsquery("simple", term, type_=TSQUERY))
+    wanted = parts[0]
+    for part in parts[1:]:
+        wanted = wanted.op("&&", return_type=TSQUERY())(part)
+    return wanted

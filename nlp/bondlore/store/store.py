@@ -28,11 +28,12 @@ from bondlore.article import Article
 from bondlore.clock import Clock, utc_now
 from bondlore.errors import InputError
 from bondlore.ingest.poll import FeedState, PollResult
-from bondlore.store import articles, clusters, polls, schema, search, taggings
+from bondlore.store import articles, clusters, export, intake, polls, schema, search, taggings, texts
 from bondlore.store.articles import AddReport, Sighting, Version
 from bondlore.store.clusters import ClusterReport
 from bondlore.store.engine import BUSY_TIMEOUT_S, Database, chunks
-from bondlore.store.polls import PollEntry
+from bondlore.store.intake import Mark
+from bondlore.store.polls import FeedHealth, PollEntry
 from bondlore.taxonomy import Taxonomy
 
 __all__ = ["Counts", "Store"]
@@ -112,6 +113,25 @@ class Store:
                 total += articles.add(connection, some, source=source, seen_at=seen_at)
         return total
 
+    def add_marked(
+        self, given: Sequence[Article], marks: Mapping[str, Mark], *, source: str, seen_at: datetime
+    ) -> AddReport:
+        """Add some hundred articles and say, in the same transaction, how far their files are dealt with."""
+        with self._database.write() as connection:
+            added = articles.add(connection, given, source=source, seen_at=seen_at)
+            intake.save(connection, marks, saved_at=seen_at)
+        return added
+
+    def marks(self) -> dict[str, int]:
+        """The last row dealt with of files whose import did not end, by key."""
+        with self._database.read() as connection:
+            return intake.known(connection)
+
+    def forget_marks(self, keys: Iterable[str]) -> None:
+        """Let files be read from their first row again."""
+        with self._database.write() as connection:
+            intake.forget(connection, keys)
+
     def articles(
         self, *, since: datetime | None = None, until: datetime | None = None, publisher: str | None = None
     ) -> Iterator[Article]:
@@ -145,7 +165,8 @@ class Store:
     def search(self, text: str, since: datetime | None = None, *, limit: int = 50) -> list[Article]:
         """Articles with all these words (or "these as a phrase", or beginnings*), best match first."""
         with self._database.read() as connection:
-            numbers = list(connection.scalars(search.matching(text, since=since, limit=limit)))
+            dialect = connection.dialect.name
+            numbers = list(connection.scalars(search.matching(text, since=since, limit=limit, dialect=dialect)))
             rows = connection.execute(select(schema.article).where(schema.article.c.number.in_(numbers)))
             found = {row.number: articles.from_row(row) for row in rows}
         return [found[number] for number in numbers]
@@ -154,6 +175,10 @@ class Store:
         """Index every article for search again."""
         with self._database.write() as connection:
             search.rebuild(connection)
+
+    def export(self, folder: Path, *, since: datetime | None = None, until: datetime | None = None) -> dict[str, int]:
+        """Write the articles dated in [since, until) to Parquet files by month; returns the articles of each file."""
+        return export.export(self._database, folder, since=since, until=until)
 
     def cluster(self) -> ClusterReport:
         """Place new and reworded articles among the near-copies."""
@@ -179,6 +204,23 @@ class Store:
         """The last polls, newest first."""
         with self._database.read() as connection:
             return polls.log(connection, limit=limit)
+
+    def feed_health(self) -> Sequence[FeedHealth]:
+        """How each feed ever polled is doing, by URL."""
+        with self._database.read() as connection:
+            return polls.health(connection, now=self._clock())
+
+    # Full text
+
+    def wanting_text(self, *, since: datetime, limit: int = 500) -> list[Article]:
+        """Articles first seen since then of which only a teaser is known and whose page was not tried, newest first."""
+        with self._database.read() as connection:
+            return texts.wanting(connection, since=since, limit=limit)
+
+    def save_texts(self, tried: Sequence[Article], *, seen_at: datetime) -> AddReport:
+        """Keep what the pages of these articles gave; the former text stays as a version."""
+        with self._database.write() as connection:
+            return texts.record(connection, tried, seen_at=seen_at)
 
     # Taggings
 

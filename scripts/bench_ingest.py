@@ -1,0 +1,205 @@
+"""Polling and importing, timed: bondlore beside feedparser+urllib one by one, and beside lemon24/reader if installed.
+
+    python scripts/bench_ingest.py                       # 500 feeds of 50 entries on 50 loopback hosts; 100,000 rows
+    python scripts/bench_ingest.py --feeds 50 --rows 5000
+
+Every contender runs in a process of its own and reports seconds, rates and its peak memory; all ask one server in one
+run. The second poll is answered with 304 to those who ask conditionally.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+HOSTS = 50
+TOPICS = "yields Treasury dealers auction basis trade duration swap spreads margin funds tariff inflation sale reserve"
+WORDS = TOPICS.split()
+
+
+def document(feed: int, entries: int) -> bytes:
+    items = []
+    for n in range(entries):
+        text = " ".join(WORDS[(feed * 7 + n * 3 + k) % len(WORDS)] for k in range(60))
+        items.append(
+            f"<item><title>Story {n} of feed {feed}</title><guid>https://example.org/{feed}/{n}</guid>"
+            f"<link>https://example.org/{feed}/{n}</link><pubDate>Wed, 09 Apr 2025 {n % 24:02}:00:00 GMT</pubDate>"
+            f"<description>{text}</description></item>"
+        )
+    head = f'<?xml version="1.0"?><rss version="2.0"><channel><title>Feed {feed}</title>'
+    return f"{head}{''.join(items)}</channel></rss>".encode()
+
+
+class Handler(BaseHTTPRequestHandler):
+    documents: dict[str, bytes]
+    requests = 0
+
+    def do_GET(self) -> None:
+        type(self).requests += 1
+        body = self.documents.get(self.path)
+        if body is None:
+            self.send_error(404)
+            return
+        tag = f'"{self.path}"'
+        fresh = self.headers["If-None-Match"] == tag
+        self.send_response(304 if fresh else 200)
+        self.send_header("ETag", tag)
+        if not fresh:
+            self.send_header("Content-Type", "application/rss+xml")
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if not fresh:
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def urls(port: int, feeds: int) -> list[str]:
+    return [f"http://127.0.0.{1 + n % HOSTS}:{port}/{n}" for n in range(feeds)]
+
+
+def timed(work: Any) -> tuple[float, Any]:
+    start = time.monotonic()
+    result = work()
+    return round(time.monotonic() - start, 3), result
+
+
+def poll_bondlore(addresses: list[str], folder: Path) -> dict[str, Any]:
+    from bondlore import chain
+    from bondlore.clock import utc_now
+    from bondlore.ingest.fetch import Fetcher
+    from bondlore.ingest.poll import Feed
+    from bondlore.store import Store
+
+    feeds, fetcher = [Feed(url) for url in addresses], Fetcher(allow_private=True)
+    with Store.open(folder / "news.db") as store:
+
+        def once() -> Any:
+            return chain.poll_feeds(store, feeds, fetcher, clock=utc_now, pause_s=0, at_once=True)
+
+        first, second = timed(once), timed(once)
+        return {"first_s": first[0], "second_s": second[0], "articles": store.counts().articles}
+
+
+def poll_naive(addresses: list[str], _folder: Path) -> dict[str, Any]:
+    from urllib.request import urlopen
+
+    import feedparser
+
+    kept: dict[str, Any] = {}
+
+    def once() -> None:
+        for url in addresses:
+            with urlopen(url) as answer:
+                kept.update({entry.id: entry for entry in feedparser.parse(answer.read()).entries})
+
+    first, second = timed(once), timed(once)
+    return {"first_s": first[0], "second_s": second[0], "articles": len(kept)}
+
+
+def poll_reader(addresses: list[str], folder: Path) -> dict[str, Any]:
+    from reader import make_reader
+
+    reader = make_reader(str(folder / "reader.sqlite"))
+    for url in addresses:
+        reader.add_feed(url)
+    first, second = timed(lambda: reader.update_feeds(workers=8)), timed(lambda: reader.update_feeds(workers=8))
+    return {"first_s": first[0], "second_s": second[0], "articles": reader.get_entry_counts().total}
+
+
+def import_rows(count: int, folder: Path) -> dict[str, Any]:
+    from bondlore import chain
+    from bondlore.clock import utc_now
+    from bondlore.store import Store
+
+    path = folder / "rows.jsonl"
+    with path.open("w") as file:
+        for n in range(count):
+            text = " ".join(WORDS[(n * 31 + k * k) % len(WORDS)] + str(n % 997 * k % 89) for k in range(80))
+            row = {"id": f"r{n}", "title": f"Story {n}", "text": text, "date": f"2025-04-{1 + n % 30:02}"}
+            file.write(json.dumps(row) + "\n")
+    from bondlore.ingest.archive import read_archive
+
+    with Store.open(folder / "rows.db") as store:
+        add = timed(lambda: store.add(read_archive([path]), source="bench", seen_at=datetime.now(UTC)))
+        peak = memory_mb()
+        clustered = timed(store.cluster)
+        again = timed(lambda: chain.add_archive(store, [path], clock=utc_now))
+    return {
+        "import_s": add[0],
+        "rows_a_s": round(count / add[0]),
+        "import_peak_mb": peak,
+        "cluster_s": clustered[0],
+        "again_s": again[0],
+    }
+
+
+def memory_mb() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+CONTENDERS = {"bondlore": poll_bondlore, "feedparser+urllib": poll_naive, "reader": poll_reader}
+
+
+def child(job: str, *args: object) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, __file__, "--job", job, *map(str, args)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        return {"failed": done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit {done.returncode}"}
+    return dict(json.loads(done.stdout))
+
+
+def main() -> int:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--feeds", type=int, default=500)
+    p.add_argument("--entries", type=int, default=50)
+    p.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000], help="sizes of the import; 0 for none")
+    p.add_argument("--job", help=argparse.SUPPRESS)
+    p.add_argument("--port", type=int, default=0, help=argparse.SUPPRESS)
+    args = p.parse_args()
+    if args.job:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            if args.job == "import":
+                result = import_rows(args.rows[0], folder)
+            else:
+                result = CONTENDERS[args.job](urls(args.port, args.feeds), folder)
+        print(json.dumps(result | {"peak_mb": memory_mb()}))
+        return 0
+    Handler.documents = {f"/{n}": document(n, args.entries) for n in range(args.feeds)}
+    server = ThreadingHTTPServer(("0.0.0.0", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(
+        json.dumps({"cores": os.cpu_count(), "load": os.getloadavg()[0], "feeds": args.feeds, "entries": args.entries})
+    )
+    for name in CONTENDERS:
+        if name == "reader" and find_spec("reader") is None:
+            print(json.dumps({"reader": "not installed: pip install reader"}))
+            continue
+        got = child(name, "--port", server.server_port, "--feeds", args.feeds)
+        if "first_s" in got:
+            got["articles_a_s"] = round(got["articles"] / got["first_s"])
+            got["requests_a_s_second"] = round(args.feeds / got["second_s"])
+        print(json.dumps({name: got}), flush=True)
+    for rows in filter(None, args.rows):
+        print(json.dumps({"import": rows} | child("import", "--rows", rows)), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
