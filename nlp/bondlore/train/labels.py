@@ -15,7 +15,7 @@ from bondlore.article import content_id, normalise
 from bondlore.errors import LabelError, MissingExtraError
 from bondlore.taxonomy import Taxonomy
 
-__all__ = ["LabelledArticle", "digest", "fingerprints", "read", "read_all"]
+__all__ = ["LabelledArticle", "digest", "fingerprints", "parse", "read", "read_all", "rows"]
 
 _MAX_LINE = 10_000_000  # bytes
 _STANCES = ("support", "reject")
@@ -62,14 +62,20 @@ def read(path: Path | str, taxonomy: Taxonomy) -> Iterator[LabelledArticle]:
     A data set has the columns `text` and `labels`, or those of a native row with `labels` as JSON text.
     Raises LabelError naming file and row, MissingExtraError when `datasets` is needed and not there.
     """
+    for where, row in rows(path):
+        yield parse(row, taxonomy, where)
+
+
+def rows(path: Path | str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """`file:row` and the row as it stands, unchecked, of anything `read` reads. Raises as `read` does."""
     path = Path(path)
     if path.is_dir():
-        rows = _dataset_rows(path)
+        found = _dataset_rows(path)
     else:
-        rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _json_rows(path)
+        found = _csv_rows(path) if path.suffix.lower() == ".csv" else _json_rows(path)
     try:
-        for number, row in rows:
-            yield _article(row, taxonomy, f"{path}:{number}")
+        for number, row in found:
+            yield f"{path}:{number}", row
     except OSError as error:
         raise LabelError(f"cannot be read ({error.strerror})", where=str(path), remedy="check the path") from error
     except UnicodeDecodeError as error:
@@ -88,6 +94,12 @@ def digest(articles: Sequence[LabelledArticle]) -> str:
         for a in articles
     )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _stance(label: object) -> tuple[str, str]:
+    """`a` supports, `a:reject` denies."""
+    narrative, _, stance = str(label).partition(":")
+    return narrative, stance or "support"
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -152,7 +164,9 @@ def _dataset_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, row
 
 
-def _article(row: dict[str, Any], taxonomy: Taxonomy, where: str) -> LabelledArticle:
+def parse(row: Mapping[str, Any], taxonomy: Taxonomy, where: str) -> LabelledArticle:
+    """A row, checked. Raises LabelError that names `where`."""
+
     def fail(message: str, remedy: str) -> LabelError:
         return LabelError(message, where=where, remedy=remedy)
 
@@ -172,7 +186,7 @@ def _article(row: dict[str, Any], taxonomy: Taxonomy, where: str) -> LabelledArt
             flat = [flat]
         if not isinstance(flat, (list, dict)):
             raise fail("'labels' is not a list", 'e.g. ["a", "b"]')
-        labels = {"1": flat if isinstance(flat, dict) else dict.fromkeys(map(str, flat), "support")} if flat else {}
+        labels = {"1": flat if isinstance(flat, dict) else dict(map(_stance, flat))} if flat else {}
     else:
         raise fail("the row has neither 'sentences' nor 'text'", "see corpus/labels/README.md for the form")
     checked: dict[int, dict[str, str]] = {}

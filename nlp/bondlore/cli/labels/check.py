@@ -7,21 +7,18 @@ from collections import Counter
 from pathlib import Path
 
 from bondlore import taxonomy
-from bondlore.cli.options import add_taxonomy, builder, print_json
+from bondlore.cli.options import add_taxonomy, print_json
 
-__all__ = ["parser", "run"]
+__all__ = ["EXAMPLE", "arguments", "run"]
 
-_EXAMPLE = "  bondlore labels check my-labels.jsonl --taxonomy mine.yaml"
+EXAMPLE = "  bondlore labels check my-labels.jsonl --taxonomy mine.yaml"
 
 
-def parser() -> argparse.ArgumentParser:
-    """Arguments of `bondlore labels`."""
-    p = builder("labels", "Check labels files: every row is read as training would read it.", _EXAMPLE)
-    p.add_argument("action", choices=("check",))
+def arguments(p: argparse.ArgumentParser) -> None:
+    """Add the action's arguments."""
     p.add_argument("labels", metavar="LABELS", nargs="+", type=Path)
     p.add_argument("--json", action="store_true", help="machine-readable result")
     add_taxonomy(p)
-    return p
 
 
 def run(args: argparse.Namespace) -> int:
