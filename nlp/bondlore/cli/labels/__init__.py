@@ -11,6 +11,7 @@ __all__ = ["parser", "run"]
 
 _ACTIONS = {
     "check": "find what would make training wrong, with file and row",
+    "convert": "from one form into another: Label Studio, doccano, Argilla, CSV, data sets",
     "agreement": "do annotators agree? alpha, AC1, positive agreement, confusions",
 }
 _EXAMPLE = """  bondlore labels check my-labels.jsonl --taxonomy mine.yaml
