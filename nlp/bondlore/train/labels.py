@@ -6,7 +6,7 @@ import csv
 import gzip
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -66,13 +66,16 @@ def read(path: Path | str, taxonomy: Taxonomy) -> Iterator[LabelledArticle]:
         yield parse(row, taxonomy, where)
 
 
-def rows(path: Path | str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """`file:row` and the row as it stands, unchecked, of anything `read` reads. Raises as `read` does."""
+def rows(path: Path | str, *, skip: Callable[[LabelError], None] | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """`file:row` and the row as it stands, unchecked, of anything `read` reads. Raises as `read` does.
+
+    With `skip`, a line of JSON Lines that is none is told to it and passed over.
+    """
     path = Path(path)
     if path.is_dir():
         found = _dataset_rows(path)
     else:
-        found = _csv_rows(path) if path.suffix.lower() == ".csv" else _json_rows(path)
+        found = _csv_rows(path) if path.suffix.lower() == ".csv" else _json_rows(path, skip)
     try:
         for number, row in found:
             yield f"{path}:{number}", row
@@ -102,7 +105,7 @@ def _stance(label: object) -> tuple[str, str]:
     return narrative, stance or "support"
 
 
-def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _json_rows(path: Path, skip: Callable[[LabelError], None] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
     with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as handle:
         number = 0
         while line := handle.readline(_MAX_LINE + 1):
@@ -113,12 +116,25 @@ def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line.decode("utf-8"))
-            except (json.JSONDecodeError, RecursionError) as error:
-                raise LabelError(f"the row is not JSON ({error})", where=where, remedy="one object a line") from error
-            if not isinstance(row, dict):
-                raise LabelError("the row is not a JSON object", where=where, remedy="one object a line")
+                row = _json_row(line, where)
+            except LabelError as error:
+                if skip is None:
+                    raise
+                skip(error)
+                continue
             yield number, row
+
+
+def _json_row(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise LabelError("is not UTF-8", where=where, remedy="convert it, e.g. with iconv -t utf-8") from error
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise LabelError(f"the row is not JSON ({error})", where=where, remedy="one object a line") from error
+    if not isinstance(row, dict):
+        raise LabelError("the row is not a JSON object", where=where, remedy="one object a line")
+    return row
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

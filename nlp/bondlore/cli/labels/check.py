@@ -1,47 +1,104 @@
-"""`bondlore labels check`: read labels files as training would, and count what is in them."""
+"""`bondlore labels check`: what would make training wrong, and what somebody should look at."""
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from bondlore import taxonomy
-from bondlore.cli.options import add_taxonomy, print_json
+from bondlore.cli.options import add_taxonomy, positive, print_json
+from bondlore.errors import InputError
+
+if TYPE_CHECKING:
+    from bondlore.train.labelling.findings import Finding
 
 __all__ = ["EXAMPLE", "arguments", "run"]
 
-EXAMPLE = "  bondlore labels check my-labels.jsonl --taxonomy mine.yaml"
+EXAMPLE = """  bondlore labels check my-labels.jsonl --taxonomy mine.yaml
+  bondlore labels check train.jsonl --held-out dev.jsonl --predictions out-of-fold.jsonl"""
 
 
 def arguments(p: argparse.ArgumentParser) -> None:
     """Add the action's arguments."""
     p.add_argument("labels", metavar="LABELS", nargs="+", type=Path)
+    p.add_argument(
+        "--held-out", nargs="+", type=Path, default=[], metavar="FILE", help="development or test labels: report leaks"
+    )
+    p.add_argument(
+        "--predictions",
+        type=Path,
+        metavar="FILE",
+        help="scores as evaluate --predictions writes them, of a model that has not seen these labels: doubtful labels",
+    )
+    p.add_argument("--limit", type=positive, default=20, metavar="N", help="findings of a kind to print (default 20)")
     p.add_argument("--json", action="store_true", help="machine-readable result")
     add_taxonomy(p)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print counts. Raises LabelError with file and row at the first row that cannot be used."""
-    from bondlore.train import labels
+    """Print counts and findings; exit code 1 where training would be wrong. Raises LabelError, InputError."""
+    from bondlore.train.labelling.check import check
     from bondlore.train.split import stories
 
     narratives = taxonomy.load(args.taxonomy)
-    articles = labels.read_all(args.labels, narratives)
+    found = check(args.labels, narratives, held_out=args.held_out, predictions=_predictions(args.predictions))
+    articles = found.articles
     counts = Counter((n, stance) for a in articles for carried in a.labels.values() for n, stance in carried.items())
-    summary = {
+    summary: dict[str, Any] = {
         "articles": len(articles),
         "sentences": sum(len(a.sentences) for a in articles),
         "labelled_sentences": sum(len(a.labels) for a in articles),
         "stories": len(set(stories(articles))),
         "narratives": {n: {s: counts[n, s] for s in ("support", "reject")} for n in narratives},
+        "errors": found.errors,
+        "warnings": len(found.findings) - found.errors,
     }
     if args.json:
-        print_json(summary)
-        return 0
+        print_json({**summary, "findings": [f.plain() for f in found.findings]})
+        return 1 if found.errors else 0
     print(
         "{articles} articles, {sentences} sentences, {labelled_sentences} labelled, {stories} stories".format(**summary)
     )
     for n in narratives:
         print(f"  {n:<20}{counts[n, 'support']:>6} support{counts[n, 'reject']:>6} reject")
-    return 0
+    _print(found.findings, args.limit)
+    print("{errors} errors, {warnings} warnings".format(**summary))
+    return 1 if found.errors else 0
+
+
+def _print(findings: tuple[Finding, ...], limit: int) -> None:
+    shown: Counter[tuple[str, str]] = Counter()
+    for f in findings:
+        shown[f.level, f.kind] += 1
+        if shown[f.level, f.kind] <= limit:
+            print(f"{f.level}: {f.where + ': ' if f.where else ''}{f.message} [{f.kind}]")
+    for (level, kind), n in shown.items():
+        if n > limit:
+            print(f"{level}: {n - limit} more of [{kind}]; --limit {n} or --json shows them")
+
+
+def _predictions(path: Path | None) -> dict[str, dict[str, Any]] | None:
+    """Rows by article id. Raises InputError."""
+    if path is None:
+        return None
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", where=str(path), remedy="check the path") from error
+    except UnicodeDecodeError as error:
+        raise InputError("is not UTF-8", where=str(path), remedy="give a file of JSON Lines") from error
+    out: dict[str, dict[str, Any]] = {}
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+            out[str(row["id"])] = {"labels": row.get("labels", {}), "scores": row["scores"]}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"is no row of predictions ({error})",
+                where=f"{path}:{number}",
+                remedy="write them with bondlore evaluate --predictions",
+            ) from error
+    return out
