@@ -202,7 +202,7 @@ def test_predictions_of_the_command(tmp_path, capsys):
     assert main(given) == 0
     out = capsys.readouterr().out
     assert f"{path}:7: sentence 3 does not carry a; the model gives it 0.97 [likely label error]" in out
-    write(tmp_path / "p.jsonl", {"id": "x1"})
+    write(tmp_path / "p.jsonl", {"id": "x1", "scores": [0.5]})
     assert main(given) == 1
     assert "p.jsonl:1: is no row of predictions" in capsys.readouterr().err
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bondlore import taxonomy
 from bondlore.cli.options import add_taxonomy, positive, print_json
-from bondlore.errors import InputError
 
 if TYPE_CHECKING:
     from bondlore.train.labelling.findings import Finding
@@ -41,10 +39,12 @@ def arguments(p: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print counts and findings; exit code 1 where training would be wrong. Raises LabelError, InputError."""
     from bondlore.train.labelling.check import check
+    from bondlore.train.predictions import read_predictions
     from bondlore.train.split import stories
 
     narratives = taxonomy.load(args.taxonomy)
-    found = check(args.labels, narratives, held_out=args.held_out, predictions=_predictions(args.predictions))
+    predictions = read_predictions(args.predictions) if args.predictions else None
+    found = check(args.labels, narratives, held_out=args.held_out, predictions=predictions)
     articles = found.articles
     counts = Counter((n, stance) for a in articles for carried in a.labels.values() for n, stance in carried.items())
     summary: dict[str, Any] = {
@@ -78,27 +78,3 @@ def _print(findings: tuple[Finding, ...], limit: int) -> None:
     for (level, kind), n in shown.items():
         if n > limit:
             print(f"{level}: {n - limit} more of [{kind}]; --limit {n} or --json shows them")
-
-
-def _predictions(path: Path | None) -> dict[str, dict[str, Any]] | None:
-    """Rows by article id. Raises InputError."""
-    if path is None:
-        return None
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", where=str(path), remedy="check the path") from error
-    except UnicodeDecodeError as error:
-        raise InputError("is not UTF-8", where=str(path), remedy="give a file of JSON Lines") from error
-    out: dict[str, dict[str, Any]] = {}
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line)
-            out[str(row["id"])] = {"labels": row.get("labels", {}), "scores": row["scores"]}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(
-                f"is no row of predictions ({error})",
-                where=f"{path}:{number}",
-                remedy="write them with bondlore evaluate --predictions",
-            ) from error
-    return out
