@@ -13,14 +13,19 @@ from bondlore.train.labelling import convert
 __all__ = ["EXAMPLE", "arguments", "run"]
 
 EXAMPLE = """  bondlore labels convert my-labels.jsonl --to label-studio --out tasks.json
-  bondlore labels convert project-1-export.json --to native --out my-labels.jsonl"""
+  bondlore labels convert project-1-export.json --to native --out my-labels.jsonl
+  bondlore labels convert audit-labelled.jsonl --to audit --out audit.parquet"""
+_AUDIT = "audit"  # a table for share --audit: verdicts only, so there is no way back
 
 
 def arguments(p: argparse.ArgumentParser) -> None:
     """Add the action's arguments."""
     p.add_argument("labels", metavar="LABELS", nargs="+", type=Path)
     p.add_argument(
-        "--to", choices=convert.FORMS, required=True, help="native and flat are JSON Lines; datasets is a folder"
+        "--to",
+        choices=(*convert.FORMS, _AUDIT),
+        required=True,
+        help="native and flat are JSON Lines; datasets is a folder",
     )
     p.add_argument("--from", dest="form", choices=convert.FORMS, default="", help="default: found out from the file")
     p.add_argument("--out", type=Path, required=True, metavar="PATH", help="a new file or folder")
@@ -31,6 +36,8 @@ def arguments(p: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the file and say what is in it. Raises LabelError, InputError."""
     narratives = taxonomy.load(args.taxonomy)
+    if args.to == _AUDIT:
+        return _audit(args, narratives)
     articles = [a for path in args.labels for a in convert.read(path, narratives, args.form)]
     if not articles:
         where = ", ".join(map(str, args.labels))
@@ -46,4 +53,15 @@ def run(args: argparse.Namespace) -> int:
         print_json(summary)
     else:
         print("{articles} articles, {labels} labels in {out} ({form})".format(**summary))
+    return 0
+
+
+def _audit(args: argparse.Namespace, narratives: taxonomy.Taxonomy) -> int:
+    from bondlore.train.labelling.audit import write_audit
+
+    n = write_audit(args.labels, narratives, args.out)
+    if args.json:
+        print_json({"out": str(args.out), "form": _AUDIT, "articles": n})
+    else:
+        print(f"{n} audited articles in {args.out}, for bondlore share --audit")
     return 0
