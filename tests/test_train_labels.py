@@ -43,6 +43,13 @@ def test_csv_rows_are_read(tmp_path):
     assert labels == [{1: {"a": "support", "b": "support"}}, {}]
 
 
+def test_a_flat_label_may_name_its_stance(tmp_path):
+    (article,) = read_all([write(tmp_path, {"text": "Not so", "labels": ["a", "b:reject"]})], TAXONOMY)
+    assert article.labels == {1: {"a": "support", "b": "reject"}}
+    with pytest.raises(LabelError, match="unknown stance 'maybe'"):
+        read_all([write(tmp_path, {"text": "Not so", "labels": ["b:maybe"]})], TAXONOMY)
+
+
 @pytest.mark.parametrize(
     ("row", "reason"),
     [

@@ -27,7 +27,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "daily": ("daily", "ingest, yields, tag and report in one go, for cron"),
     "train": ("train", "labels to a model folder, in one command"),
     "evaluate": ("evaluate", "score a model on labelled articles"),
-    "labels": ("labels", "check a labels file before training"),
+    "compare": ("compare", "two models on the same articles: which is better, if either"),
+    "labels": ("labels", "check, convert and compare labels, and choose what to label next"),
     "search": ("search", "full-text search in the store"),
     "doctor": ("doctor", "what is installed, what is missing, and the command that mends it"),
 }

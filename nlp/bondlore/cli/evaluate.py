@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,13 @@ from bondlore import atomic
 from bondlore.cli.options import builder, print_json
 from bondlore.errors import InputError
 from bondlore.progress import Progress, say
+from bondlore.train.slices import SLICES
 
 __all__ = ["parser", "run"]
 
 _EXAMPLE = """  bondlore evaluate models/default corpus/labels/passages.dev.jsonl
-  bondlore evaluate models/mine dev.jsonl --baselines train.jsonl --json"""
+  bondlore evaluate models/mine dev.jsonl --baselines train.jsonl --json
+  bondlore evaluate models/mine dev.jsonl --by publisher --errors errors.jsonl"""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,6 +30,8 @@ def parser() -> argparse.ArgumentParser:
         "--baselines", nargs="+", type=Path, metavar="TRAIN", help="TF-IDF trained on these labels, beside it"
     )
     p.add_argument("--predictions", type=Path, metavar="FILE", help="also write labels and scores as JSON Lines")
+    p.add_argument("--by", choices=SLICES, action="append", default=[], help="also by month, publisher or length")
+    p.add_argument("--errors", type=Path, metavar="FILE", help="list every error as JSON Lines, the surest first")
     p.add_argument("--card", action="store_true", help="write the table into the model's card")
     p.add_argument("--json", action="store_true", help="machine-readable result")
     return p
@@ -34,12 +40,14 @@ def parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Print one table a labels file. Raises LabelError, ModelError, MissingExtraError."""
     from bondlore.tag.tagger import Tagger
-    from bondlore.train import evaluate, labels
+    from bondlore.train import evaluate, labels, slices
     from bondlore.train.card import figures_table
 
     tagger = Tagger.load(args.model)
     results: dict[str, dict[str, Any]] = {}
+    parts: dict[str, dict[str, Any]] = {}
     written: list[dict[str, Any]] = []
+    wrong: list[dict[str, Any]] = []
     for path in args.labels:
         articles = labels.read_all([path], tagger.taxonomy)
         name = path.name if path.name not in results else str(path)
@@ -49,21 +57,40 @@ def run(args: argparse.Namespace) -> int:
         with Progress(f"evaluate {path.name}", total=len(articles), unit="articles") as progress:
             found = evaluate.predictions(tagger, articles, each=progress.step)
         results[name] = evaluate.figures(found, articles, tagger.taxonomy).plain()
+        for by in args.by:
+            for part, members in slices.sliced(articles, by).items():
+                parts[f"{name}: {part}"] = evaluate.figures(found, members, tagger.taxonomy).plain()
+        wrong += slices.errors(articles, found)
         written += [{"id": key, **value} for key, value in found.items()]
         if args.baselines:
             taught = labels.read_all(args.baselines, tagger.taxonomy)
             results[f"{name}: TF-IDF"] = evaluate.baseline(taught, articles, tagger.taxonomy).plain()
-    if args.predictions:
-        import json
-
-        atomic.write_text(args.predictions, "".join(json.dumps(row) + "\n" for row in written))
+    for target, rows in ((args.predictions, written), (args.errors, wrong)):
+        if target:
+            atomic.write_text(target, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     if args.card:
         _into_card(tagger.bundle.folder / "README.md", figures_table(results))
     if args.json:
-        print_json({"model": tagger.model, "results": results})
+        print_json({"model": tagger.model, "results": results, **({"slices": parts} if args.by else {})})
     else:
         print(f"model {tagger.model}\n{figures_table(results)}")
+        if parts:
+            print("\n".join(["", *_slices(parts)]))
     return 0
+
+
+def _slices(parts: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Four figures a slice: wide tables of all are for --json."""
+    shown = ("core_micro_f1", "micro_f1", "detection_f1", "reject_f1")
+    width = max(map(len, parts))
+    yield f"{'':<{width}}{'articles':>10}" + "".join(f"{s:>24}" for s in shown)
+    for name, part in parts.items():
+        cells = []
+        for figure in shown:
+            value, ci = part["figures"].get(figure), part["ci95"].get(figure)
+            span = f" ({ci[0]:.2f} to {ci[1]:.2f})" if ci else ""
+            cells.append("–" if value is None else f"{value:.2f}{span}")
+        yield f"{name:<{width}}{part['articles']:>10}" + "".join(f"{c:>24}" for c in cells)
 
 
 def _into_card(card: Path, table: str) -> None:

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Figures", "score"]
+__all__ = ["Figures", "counts", "figures_of", "score"]
 
 _MIN_GOLD = 10
 _ECE_FLOOR, _ECE_BINS = 0.02, 10
@@ -56,16 +56,16 @@ def score(
     seed: int = 0,
 ) -> Figures:
     """Score predictions. `draws=0` skips the intervals."""
-    each = np.stack([_counts(g, predicted.get(i, {}), narratives) for i, g in gold.items()])
+    each = np.stack([counts(g, predicted.get(i, {}), narratives) for i, g in gold.items()])
     which = np.array([n in core for n in narratives])
-    values = _figures(each.sum(axis=0)[None], narratives, which)
+    values = figures_of(each.sum(axis=0)[None], narratives, which)
     point = {k: float(v[0]) for k, v in values.items()}
     intervals = {}
     if draws:
         rng = np.random.default_rng(seed)
         weights = rng.multinomial(len(each), np.full(len(each), 1 / len(each)), size=draws)
         sampled = np.tensordot(weights, each, axes=1)
-        for name, v in _figures(sampled, narratives, which).items():
+        for name, v in figures_of(sampled, narratives, which).items():
             finite = v[np.isfinite(v)]
             if len(finite) > draws // 50:
                 intervals[name] = (float(np.quantile(finite, 0.025)), float(np.quantile(finite, 0.975)))
@@ -77,7 +77,8 @@ def score(
 # one a narrative for article presence, then detection, rejection, and rejection read as support.
 
 
-def _counts(gold: Mapping[str, Any], predicted: Mapping[str, Any], narratives: Sequence[str]) -> NDArray[np.int64]:
+def counts(gold: Mapping[str, Any], predicted: Mapping[str, Any], narratives: Sequence[str]) -> NDArray[np.int64]:
+    """Counts of one article, shape (2 * narratives + 3, 4): summed over articles, `figures_of` takes it."""
     column = {n: k for k, n in enumerate(narratives)}
     size = len(narratives)
     out = np.zeros((2 * size + 3, 4), dtype=np.int64)
@@ -103,10 +104,10 @@ def _tally(cell: NDArray[np.int64], gold: bool, said: bool) -> None:
     cell += (gold and said, said and not gold, gold and not said, gold)
 
 
-def _figures(
+def figures_of(
     counts: NDArray[Any], narratives: Sequence[str], core: NDArray[np.bool_]
 ) -> dict[str, NDArray[np.floating]]:
-    """Figures of each draw from counts [draws, rows, 4]."""
+    """Figures of each draw from counts [draws, rows, 4]; `core` (narratives,) tells which are core ones."""
     size = len(narratives)
 
     def f1(rows: NDArray[Any]) -> NDArray[np.floating]:

@@ -6,7 +6,7 @@ import csv
 import gzip
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from bondlore.errors import LabelError, MissingExtraError
 from bondlore.progress import say
 from bondlore.taxonomy import Taxonomy
 
-__all__ = ["LabelledArticle", "digest", "fingerprints", "read", "read_all"]
+__all__ = ["LabelledArticle", "digest", "fingerprints", "parse", "read", "read_all", "rows"]
 
 _MAX_LINE = 10_000_000  # bytes
 _STANCES = ("support", "reject")
@@ -67,20 +67,29 @@ def read(path: Path | str, taxonomy: Taxonomy, *, texts: Sequence[Path] = ()) ->
     A data set has the columns `text` and `labels`, or those of a native row with `labels` as JSON text.
     Raises LabelError naming file and row, MissingExtraError when `datasets` is needed and not there.
     """
+    keyed: list[tuple[str, dict[str, Any]]] = []
+    for where, row in rows(path):
+        if "keys" in row and "sentences" not in row:
+            keyed.append((where, _checked_keys(row, where, texts)))
+        else:
+            yield parse(row, taxonomy, where)
+    for where, row in _restored(keyed, path, texts):
+        yield parse(row, taxonomy, where)
+
+
+def rows(path: Path | str, *, skip: Callable[[LabelError], None] | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """`file:row` and the row as it stands, unchecked, of anything `read` reads. Raises as `read` does.
+
+    With `skip`, a line of JSON Lines that is none is told to it and passed over.
+    """
     path = Path(path)
     if path.is_dir():
-        rows = _dataset_rows(path)
+        found = _dataset_rows(path)
     else:
-        rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _json_rows(path)
+        found = _csv_rows(path) if path.suffix.lower() == ".csv" else _json_rows(path, skip)
     try:
-        keyed: list[tuple[int, dict[str, Any]]] = []
-        for number, row in rows:
-            if "keys" in row and "sentences" not in row:
-                keyed.append((number, _checked_keys(row, f"{path}:{number}", texts)))
-            else:
-                yield _article(row, taxonomy, f"{path}:{number}")
-        for number, row in _restored(keyed, path, texts):
-            yield _article(row, taxonomy, f"{path}:{number}")
+        for number, row in found:
+            yield f"{path}:{number}", row
     except OSError as error:
         raise LabelError(f"cannot be read ({error.strerror})", where=str(path), remedy="check the path") from error
     except UnicodeDecodeError as error:
@@ -100,17 +109,20 @@ def _checked_keys(row: dict[str, Any], where: str, texts: Sequence[Path]) -> dic
 
 
 def _restored(
-    keyed: Sequence[tuple[int, dict[str, Any]]], path: Path, texts: Sequence[Path]
-) -> Iterator[tuple[int, dict[str, Any]]]:
+    keyed: Sequence[tuple[str, dict[str, Any]]], path: Path | str, texts: Sequence[Path]
+) -> Iterator[tuple[str, dict[str, Any]]]:
     if not keyed:
         return
     from bondlore.train.keyed import find, restored
 
     sentences = find((row for _, row in keyed), texts)
-    found = [(number, whole) for number, row in keyed if (whole := restored(row, sentences)) is not None]
+    found = [(where, whole) for where, row in keyed if (whole := restored(row, sentences)) is not None]
     if not found:
-        where = ", ".join(map(str, texts))
-        raise LabelError(f"has no article that {path} labels", where=where, remedy="pass the archive it was made on")
+        raise LabelError(
+            f"has no article that {path} labels",
+            where=", ".join(map(str, texts)),
+            remedy="pass the archive it was made on",
+        )
     if len(found) < len(keyed):
         say(f"labels: warning: {path}: {len(keyed) - len(found)} of {len(keyed)} articles are not in the texts given")
     yield from found
@@ -130,7 +142,13 @@ def digest(articles: Sequence[LabelledArticle]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _stance(label: object) -> tuple[str, str]:
+    """`a` supports, `a:reject` denies."""
+    narrative, _, stance = str(label).partition(":")
+    return narrative, stance or "support"
+
+
+def _json_rows(path: Path, skip: Callable[[LabelError], None] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
     with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as handle:
         number = 0
         while line := handle.readline(_MAX_LINE + 1):
@@ -141,12 +159,25 @@ def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line.decode("utf-8"))
-            except (json.JSONDecodeError, RecursionError) as error:
-                raise LabelError(f"the row is not JSON ({error})", where=where, remedy="one object a line") from error
-            if not isinstance(row, dict):
-                raise LabelError("the row is not a JSON object", where=where, remedy="one object a line")
+                row = _json_row(line, where)
+            except LabelError as error:
+                if skip is None:
+                    raise
+                skip(error)
+                continue
             yield number, row
+
+
+def _json_row(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise LabelError("is not UTF-8", where=where, remedy="convert it, e.g. with iconv -t utf-8") from error
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise LabelError(f"the row is not JSON ({error})", where=where, remedy="one object a line") from error
+    if not isinstance(row, dict):
+        raise LabelError("the row is not a JSON object", where=where, remedy="one object a line")
+    return row
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -192,7 +223,9 @@ def _dataset_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, row
 
 
-def _article(row: dict[str, Any], taxonomy: Taxonomy, where: str) -> LabelledArticle:
+def parse(row: Mapping[str, Any], taxonomy: Taxonomy, where: str) -> LabelledArticle:
+    """A row, checked. Raises LabelError that names `where`."""
+
     def fail(message: str, remedy: str) -> LabelError:
         return LabelError(message, where=where, remedy=remedy)
 
@@ -212,7 +245,7 @@ def _article(row: dict[str, Any], taxonomy: Taxonomy, where: str) -> LabelledArt
             flat = [flat]
         if not isinstance(flat, (list, dict)):
             raise fail("'labels' is not a list", 'e.g. ["a", "b"]')
-        labels = {"1": flat if isinstance(flat, dict) else dict.fromkeys(map(str, flat), "support")} if flat else {}
+        labels = {"1": flat if isinstance(flat, dict) else dict(map(_stance, flat))} if flat else {}
     else:
         raise fail("the row has neither 'sentences' nor 'text'", "see corpus/labels/README.md for the form")
     checked: dict[int, dict[str, str]] = {}

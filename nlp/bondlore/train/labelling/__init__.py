@@ -1,0 +1,1 @@
+"""What comes before training: agreement between annotators, conversion, checks, which articles to label next."""

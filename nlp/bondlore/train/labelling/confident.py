@@ -1,0 +1,56 @@
+"""Likely label errors from predictions made without the labels they judge: confident learning.
+
+Northcutt, Jiang and Chuang 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels", one narrative at a
+time: the threshold of a class is the mean probability of that class where it was given; an item whose probability
+of the other class reaches that class's threshold, and exceeds a half, is likely labelled wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bondlore.train.labels import LabelledArticle
+
+__all__ = ["Suspect", "suspects"]
+
+_FEWEST = 5  # sentences that carry a narrative, below which its mean probability says nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A sentence whose label of `narrative` is likely wrong: `given` (carried or not), and the model's probability."""
+
+    article: LabelledArticle
+    sentence: int
+    narrative: str
+    given: bool
+    probability: float
+
+
+def suspects(
+    articles: Sequence[LabelledArticle], predictions: Mapping[str, Mapping[str, Any]], narratives: Sequence[str]
+) -> list[Suspect]:
+    """Suspects, the most doubtful first. `predictions`: article id -> {"scores": {"<sentence>": {narrative: p}}}.
+
+    The scores must be out of fold: a model asked about its own training data agrees with it.
+    """
+    out: list[tuple[float, Suspect]] = []
+    for narrative in narratives:
+        items = [
+            Suspect(a, i, narrative, narrative in a.labels.get(i, {}), float(scores[narrative]))
+            for a in articles
+            for i in range(len(a.sentences))
+            if narrative in (scores := (predictions.get(a.id, {}).get("scores") or {}).get(str(i), {}))
+        ]
+        carried = [s.probability for s in items if s.given]
+        not_carried = [1 - s.probability for s in items if not s.given]
+        if len(carried) < _FEWEST or not not_carried:
+            continue
+        yes, no = sum(carried) / len(carried), sum(not_carried) / len(not_carried)
+        for s in items:
+            other, bar = (1 - s.probability, no) if s.given else (s.probability, yes)
+            if other > 0.5 and other >= bar:
+                out.append((other, s))
+    return [s for _, s in sorted(out, key=lambda pair: (-pair[0], pair[1].article.id, pair[1].sentence))]
