@@ -46,9 +46,10 @@ def tag_missing(
         say(f"tag: {len(shards) - len(missing)} of {len(shards)} shards were done before")
     folder.committed.unlink(missing_ok=True)  # readers must not meet half of a job tagged anew
     job = Job(str(folder.root), plan.fingerprint.id, tagger.bundle.id)
-    total = sum(shard.rows for shard in missing)
+    total = sum(shard.rows for shard in shards)
+    before = total - sum(shard.rows for shard in missing)
     try:
-        with Progress("tag", total=total, unit="articles", quiet=quiet) as progress:
+        with Progress("tag", total=total, before=before, unit="articles", quiet=quiet) as progress:
             engine.tag(missing, job, tagger, load, progress, done)
     except BaseException:
         if not quiet:
