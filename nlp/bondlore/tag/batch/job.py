@@ -13,6 +13,7 @@ from bondlore.tag.batch.commit import Record
 from bondlore.tag.batch.engine import Engine, Local
 from bondlore.tag.batch.fingerprint import Fingerprint, fingerprint, hash_sources, require_same
 from bondlore.tag.batch.folder import Folder, writing
+from bondlore.tag.batch.inputs import expand
 from bondlore.tag.batch.plan import Plan, Request, make_plan, read_plan, respool
 from bondlore.tag.batch.shard import TaggerLike
 from bondlore.tag.batch.steps import done_records, finish, tag_missing
@@ -136,7 +137,7 @@ def _request(
     for name, value in (("workers", workers), ("shard_size", shard_size), ("limit", limit)):
         if value is not None and value < 1:
             raise InputError(f"{name} is {value}", where=str(out), remedy="give a whole number from 1")
-    inputs, out = [Path(path) for path in inputs], Path(out)
+    inputs, out = expand(inputs), Path(out)
     _outside(inputs, out)
     return Request(hash_sources(list(archive_files(inputs))), mapping, limit, shard_size), Folder(out)
 

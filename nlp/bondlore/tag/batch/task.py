@@ -15,6 +15,7 @@ from bondlore.ingest.archive import archive_files
 from bondlore.tag.batch.engine import Local
 from bondlore.tag.batch.fingerprint import Fingerprint, fingerprint, require_same
 from bondlore.tag.batch.folder import Folder, Shard, writing
+from bondlore.tag.batch.inputs import expand
 from bondlore.tag.batch.job import LoadModel
 from bondlore.tag.batch.plan import Plan, read_plan
 from bondlore.tag.batch.steps import done_records, finish, tag_missing
@@ -133,7 +134,7 @@ def _same_inputs(plan: Plan, inputs: Sequence[Path], *, where: str) -> None:
     if not inputs:
         return
     there = [(Path(source.path).name, source.size) for source in plan.sources]
-    if [(path.name, path.stat().st_size) for path in archive_files(inputs)] != there:
+    if [(path.name, path.stat().st_size) for path in archive_files(expand(inputs))] != there:
         raise BatchError(
             "belongs to another job: it was planned from other input", where=where, remedy="give another --out"
         )
