@@ -13,6 +13,7 @@ from bondlore.progress import say
 
 if TYPE_CHECKING:
     from bondlore.tag.batch import Pick
+    from bondlore.tag.batch.engine import Engine
 
 __all__ = ["parser", "run"]
 
@@ -24,9 +25,19 @@ _EXAMPLE = """  bondlore tag archive.jsonl.gz --out tagged/     # run it again a
 def parser() -> argparse.ArgumentParser:
     """Arguments of `bondlore tag`."""
     p = builder("tag", "Tag articles: an archive into Parquet, resumable and exactly once; or the store.", _EXAMPLE)
-    p.add_argument("inputs", metavar="INPUT", nargs="*", type=Path, help="JSON Lines (also .gz), CSV, Parquet, folders")
+    p.add_argument(
+        "inputs", metavar="INPUT", nargs="*", type=Path, help="JSON Lines, CSV (also .gz), Parquet, folders, 'patterns'"
+    )
     p.add_argument("--out", type=Path, metavar="DIR", help="where the tagged Parquet goes")
-    p.add_argument("--workers", type=positive, metavar="N", help="processes (default: one a core)")
+    p.add_argument("--workers", type=positive, metavar="N", help="processes, or Ray actors (default: one a core)")
+    p.add_argument(
+        "--engine", choices=("local", "ray"), default="local", help="who tags: this machine, or a Ray cluster"
+    )
+    p.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help="the Ray cluster to join (default: $RAY_ADDRESS, else one is started here)",
+    )
     p.add_argument("--limit", type=positive, metavar="N", help="the first N articles only")
     p.add_argument("--shard-size", type=positive, metavar="N", help="articles a file (default 256)")
     way = p.add_mutually_exclusive_group()
@@ -61,6 +72,12 @@ def run(args: argparse.Namespace) -> int:
     """Exit code 3 when some articles or rows could not be read."""
     if (args.inputs or args.plan_only or args.shard) and not args.out:
         raise InputError("no output folder", where="bondlore tag", remedy="add --out DIR")
+    if args.address and args.engine != "ray":
+        raise InputError("--address is of no use here", where="bondlore tag", remedy="add --engine ray")
+    if args.engine == "ray" and (args.shard or args.plan_only or not args.inputs):
+        raise InputError(
+            "--engine ray tags whole archives", where="bondlore tag", remedy="name an INPUT, or leave --engine out"
+        )
     if args.shard:
         return _shards(args)
     if not args.inputs and args.out:
@@ -74,11 +91,13 @@ def _archive(args: argparse.Namespace) -> int:
     from bondlore.ingest.archive import read_archive
     from bondlore.tag.batch import plan_only
     from bondlore.tag.batch import run as run_batch
+    from bondlore.tag.batch.inputs import expand
     from bondlore.tag.batch.job import SHARD_SIZE
     from bondlore.tag.runtime import available_cores
 
     columns = mapping(args.map)
-    next(read_archive(args.inputs, mapping=columns, rejects=[]))  # unusable input leaves no folder behind
+    engine = _engine(args)
+    next(read_archive(expand(args.inputs), mapping=columns, rejects=[]))  # unusable input leaves no folder behind
     size = args.shard_size or SHARD_SIZE
     if args.plan_only:
         plan = plan_only(args.inputs, args.out, model=args.model, limit=args.limit, mapping=columns, shard_size=size)
@@ -99,6 +118,7 @@ def _archive(args: argparse.Namespace) -> int:
         mapping=columns,
         shard_size=size,
         retry_errors=args.retry_errors,
+        engine=engine,
     )
     if args.json:
         print_json(asdict(done))
@@ -108,6 +128,15 @@ def _archive(args: argparse.Namespace) -> int:
             f" {done.shards_done} shards tagged now, {done.shards_skipped} done before"
         )
     return 3 if done.errors or done.rejects else 0
+
+
+def _engine(args: argparse.Namespace) -> Engine | None:
+    """None for the local one."""
+    if args.engine == "local":
+        return None
+    from bondlore.tag.batch.cluster import Ray
+
+    return Ray(args.workers, args.address)
 
 
 def _shards(args: argparse.Namespace) -> int:
