@@ -130,15 +130,19 @@ def warm(source: Path) -> None:
 
 
 def main(mode: str, source: str, work: str, *rest: str) -> None:
-    if mode != "run":
+    if mode not in ("run", "ray"):
         warm(Path(source))
     if mode == "steps":
         result: Any = steps_mode(Path(source), Path(work), int(rest[0]), int(rest[1]))
     elif mode == "times":
         result = times_mode(Path(source), Path(work), int(rest[0]), int(rest[1]), int(rest[2]), float(rest[3]))
-    else:  # one slow job, not quiet, for the test of Ctrl-C
-        load = TinyLoader(delay=0.05)
-        result = str(run([Path(source)], Path(work), workers=int(rest[0]), shard_size=6, load=load))
+    else:  # one slow job, not quiet, for the tests of Ctrl-C
+        load, workers, engine = TinyLoader(delay=0.05), int(rest[0]), None
+        if mode == "ray":
+            from bondlore.tag.batch.cluster import Ray
+
+            load, engine = TinyLoader(delay=0.2), Ray(workers)
+        result = str(run([Path(source)], Path(work), workers=workers, shard_size=6, load=load, engine=engine))
     print(json.dumps(result))
 
 

@@ -15,7 +15,10 @@ __all__ = ["replacing", "write_bytes", "write_json", "write_text"]
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """Yield a temporary path in the target's directory; on success it becomes `target`, else it vanishes."""
+    """Yield a temporary path in the target's directory; on success it becomes `target`, else it vanishes.
+
+    An OSError of the write names `target`.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
@@ -23,6 +26,10 @@ def replacing(target: Path) -> Iterator[Path]:
         _fsync(temporary)
         temporary.replace(target)
         _fsync(target.parent)
+    except OSError as error:  # a full disk names no file, and the temporary one would tell the user nothing
+        if not isinstance(error, BrokenPipeError) and str(error.filename) in ("None", str(temporary)):
+            error.filename = str(target)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -19,7 +19,7 @@ def say(message: str, stream: TextIO | None = None) -> None:
 
 
 class Progress:
-    """Counts units of work and prints rate and time left.
+    """Counts units of work and prints rate and time left. Of `total`, `before` were done by an earlier run.
 
     >>> import io; out = io.StringIO()
     >>> with Progress("tag", total=2, unit="articles", stream=out, clock=iter([0.0, 1.0, 2.0, 4.0]).__next__) as p:
@@ -33,6 +33,7 @@ class Progress:
         name: str,
         *,
         total: int | None = None,
+        before: int = 0,
         unit: str = "items",
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -40,7 +41,8 @@ class Progress:
         quiet: bool = False,
     ) -> None:
         self.name, self.total, self.unit = name, total, unit
-        self.done = self.failed = 0
+        self.done, self.failed = before, 0
+        self._before = before
         self._out = stream or sys.stderr
         self._live = self._out.isatty()
         self._every = every if every is not None else (0.2 if self._live else 5.0)
@@ -66,21 +68,34 @@ class Progress:
         if self._quiet:
             return
         elapsed = max(now - self._start, 1e-9)
-        rate = self.done / elapsed
+        rate = (self.done - self._before) / elapsed
         of = f"/{self.total}" if self.total is not None else ""
         parts = [f"{self.name}: {self.done}{of} {self.unit}", f"{rate:.1f} {self.unit}/s"]
         if self.failed:
             parts.append(f"{self.failed} error{'s' if self.failed > 1 else ''}")
         if final:
-            parts.append(f"{elapsed:.0f}s")
+            parts.append(_span(elapsed))
         elif self.total and rate > 0:
-            parts.append(f"{max(self.total - self.done, 0) / rate:.0f}s left")
+            parts.append(f"{_span(max(self.total - self.done, 0) / rate)} left")
         line = ", ".join(parts)
         if self._live:
             self._out.write("\r\x1b[K" + line + ("\n" if final else ""))
         else:
             self._out.write(line + "\n")
         self._out.flush()
+
+
+def _span(seconds: float) -> str:
+    """A length of time in its two largest units.
+
+    >>> _span(4.2), _span(754), _span(11_220), _span(200_000)
+    ('4s', '12m 34s', '3h 07m', '2d 07h')
+    """
+    whole = round(seconds)
+    for size, unit, next_size, next_unit in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "m"), (60, "m", 1, "s")):
+        if whole >= size:
+            return f"{whole // size}{unit} {whole % size // next_size:02d}{next_unit}"
+    return f"{whole}s"
 
 
 def track(items: Iterable[T], name: str, *, total: int | None = None, unit: str = "items") -> Iterator[T]:

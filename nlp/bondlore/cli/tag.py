@@ -3,26 +3,51 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bondlore.cli.options import add_db, add_model, builder, database, mapping, positive, print_json
 from bondlore.errors import InputError
 from bondlore.progress import say
 
+if TYPE_CHECKING:
+    from bondlore.tag.batch import Pick
+    from bondlore.tag.batch.engine import Engine
+
 __all__ = ["parser", "run"]
 
 _EXAMPLE = """  bondlore tag archive.jsonl.gz --out tagged/     # run it again after an interruption: it goes on
-  bondlore tag --db news.db                       # what in the store this model has not read"""
+  bondlore tag --db news.db                       # what in the store this model has not read
+  bondlore tag archive.jsonl.gz --out tagged/ --plan-only && bondlore tag --out tagged/ --shard 0/8"""
 
 
 def parser() -> argparse.ArgumentParser:
     """Arguments of `bondlore tag`."""
     p = builder("tag", "Tag articles: an archive into Parquet, resumable and exactly once; or the store.", _EXAMPLE)
-    p.add_argument("inputs", metavar="INPUT", nargs="*", type=Path, help="JSON Lines (also .gz), CSV, Parquet, folders")
+    p.add_argument(
+        "inputs", metavar="INPUT", nargs="*", type=Path, help="JSON Lines, CSV (also .gz), Parquet, folders, 'patterns'"
+    )
     p.add_argument("--out", type=Path, metavar="DIR", help="where the tagged Parquet goes")
-    p.add_argument("--workers", type=positive, metavar="N", help="processes (default: one a core)")
+    p.add_argument("--workers", type=positive, metavar="N", help="processes, or Ray actors (default: one a core)")
+    p.add_argument(
+        "--engine", choices=("local", "ray"), default="local", help="who tags: this machine, or a Ray cluster"
+    )
+    p.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help="the Ray cluster to join (default: $RAY_ADDRESS, else one is started here)",
+    )
     p.add_argument("--limit", type=positive, metavar="N", help="the first N articles only")
-    p.add_argument("--shard-size", type=positive, default=256, metavar="N", help="articles a file (default 256)")
+    p.add_argument("--shard-size", type=positive, metavar="N", help="articles a file (default 256)")
+    way = p.add_mutually_exclusive_group()
+    way.add_argument("--plan-only", action="store_true", help="cut the archive into shards and stop, for --shard")
+    way.add_argument(
+        "--shard",
+        type=pick,
+        metavar="K[/N]",
+        help="tag only shard K of a plan, or the Kth of N parts (from 0), as one task of a scheduler; the last commits",
+    )
     p.add_argument("--retry-errors", action="store_true", help="tag articles again that failed in an earlier run")
     p.add_argument(
         "--map", metavar="FIELD=COLUMN,…", help="columns by name: title, text, published, publisher, url, id"
@@ -33,10 +58,28 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
+def pick(text: str) -> Pick:
+    """An argparse type: which shards a task takes."""
+    from bondlore.tag.batch import Pick
+
+    try:
+        return Pick.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither K nor K/N with K below N; both count from 0") from error
+
+
 def run(args: argparse.Namespace) -> int:
     """Exit code 3 when some articles or rows could not be read."""
-    if args.inputs and not args.out:
+    if (args.inputs or args.plan_only or args.shard) and not args.out:
         raise InputError("no output folder", where="bondlore tag", remedy="add --out DIR")
+    if args.address and args.engine != "ray":
+        raise InputError("--address is of no use here", where="bondlore tag", remedy="add --engine ray")
+    if args.engine == "ray" and (args.shard or args.plan_only or not args.inputs):
+        raise InputError(
+            "--engine ray tags whole archives", where="bondlore tag", remedy="name an INPUT, or leave --engine out"
+        )
+    if args.shard:
+        return _shards(args)
     if not args.inputs and args.out:
         raise InputError(
             "no input", where="bondlore tag", remedy="name an archive, or leave --out away to tag the store"
@@ -46,28 +89,79 @@ def run(args: argparse.Namespace) -> int:
 
 def _archive(args: argparse.Namespace) -> int:
     from bondlore.ingest.archive import read_archive
+    from bondlore.tag.batch import plan_only
     from bondlore.tag.batch import run as run_batch
+    from bondlore.tag.batch.inputs import expand
+    from bondlore.tag.batch.job import SHARD_SIZE
     from bondlore.tag.runtime import available_cores
 
-    next(read_archive(args.inputs, mapping=mapping(args.map), rejects=[]))  # unusable input leaves no folder behind
+    columns = mapping(args.map)
+    engine = _engine(args)
+    next(read_archive(expand(args.inputs), mapping=columns, rejects=[]))  # unusable input leaves no folder behind
+    size = args.shard_size or SHARD_SIZE
+    if args.plan_only:
+        plan = plan_only(args.inputs, args.out, model=args.model, limit=args.limit, mapping=columns, shard_size=size)
+        if args.json:
+            print_json(asdict(plan))
+        else:
+            print(
+                f"{plan.rows} articles in {plan.shards} shards, numbered from 0, planned in {args.out}"
+                f" ({plan.rejects} rows refused); {len(plan.missing)} to tag with --shard"
+            )
+        return 3 if plan.rejects else 0
     done = run_batch(
         args.inputs,
         args.out,
         model=args.model,
         workers=args.workers or available_cores(),
         limit=args.limit,
-        mapping=mapping(args.map),
-        shard_size=args.shard_size,
+        mapping=columns,
+        shard_size=size,
         retry_errors=args.retry_errors,
+        engine=engine,
     )
     if args.json:
-        print_json({k: getattr(done, k) for k in done.__dataclass_fields__})
+        print_json(asdict(done))
     else:
         print(
             f"{done.rows} articles in {args.out} ({done.errors} errors, {done.rejects} rows refused);"
             f" {done.shards_done} shards tagged now, {done.shards_skipped} done before"
         )
     return 3 if done.errors or done.rejects else 0
+
+
+def _engine(args: argparse.Namespace) -> Engine | None:
+    """None for the local one."""
+    if args.engine == "local":
+        return None
+    from bondlore.tag.batch.cluster import Ray
+
+    return Ray(args.workers, args.address)
+
+
+def _shards(args: argparse.Namespace) -> int:
+    from bondlore.tag.batch import run_shards
+    from bondlore.tag.runtime import available_cores
+
+    done = run_shards(
+        args.out,
+        args.shard,
+        inputs=args.inputs,
+        model=args.model,
+        workers=args.workers or available_cores(),
+        limit=args.limit,
+        mapping=mapping(args.map),
+        shard_size=args.shard_size,
+    )
+    if args.json:
+        print_json(asdict(done))
+    else:
+        rest = f"{done.left} of the plan are left" if done.left else "that was the last: the archive is committed"
+        print(
+            f"{done.rows} articles ({done.errors} errors); {done.shards_done} shards tagged now,"
+            f" {done.shards_skipped} done before; {rest}"
+        )
+    return 3 if done.errors else 0
 
 
 def _store(args: argparse.Namespace) -> int:

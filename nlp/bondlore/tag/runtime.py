@@ -21,9 +21,26 @@ __all__ = ["OnnxRuntime", "available_cores", "pooling"]
 Floats = NDArray[np.float32]
 
 
-def available_cores() -> int:
-    """Cores this process may run on. ONNX Runtime by itself counts every core of the machine."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def available_cores(control: Path = Path("/sys/fs/cgroup")) -> int:
+    """Cores this process may use: those it may run on, or fewer where a container's quota gives less time.
+
+    ONNX Runtime by itself counts every core of the machine; more threads than the quota feeds only wait for each other.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota(control)
+    return cores if quota is None else max(1, min(cores, int(quota)))
+
+
+def _quota(control: Path) -> float | None:
+    """Processors' worth of time the control group allows, None for no limit or no such thing."""
+    try:
+        if (control / "cpu.max").is_file():  # cgroup v2: "400000 100000" or "max 100000"
+            quota, period = (control / "cpu.max").read_text().split()
+        else:
+            quota, period = ((control / "cpu" / f"cpu.cfs_{n}_us").read_text().strip() for n in ("quota", "period"))
+        return float(quota) / float(period) if float(quota) > 0 else None
+    except (OSError, ValueError, ZeroDivisionError):
+        return None
 
 
 def pooling(window: Window) -> tuple[Floats, Floats]:

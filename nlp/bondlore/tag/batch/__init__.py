@@ -14,13 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bondlore.tag.batch.commit import read_tagged
-    from bondlore.tag.batch.job import JobReport, run
+    from bondlore.tag.batch.job import JobReport, plan_only, run
     from bondlore.tag.batch.shard import tag_shard
+    from bondlore.tag.batch.task import Pick, run_shards
 
-__all__ = ["JobReport", "read_tagged", "run", "tag_shard"]
+__all__ = ["JobReport", "Pick", "plan_only", "read_tagged", "run", "run_shards", "tag_shard"]
 
 # Loaded when first asked for: reading a finished folder needs neither tokenizers nor archive readers.
-_LAZY = {"read_tagged": "commit", "JobReport": "job", "run": "job", "tag_shard": "shard"}
+_LAZY = {
+    "JobReport": "job",
+    "Pick": "task",
+    "plan_only": "job",
+    "read_tagged": "commit",
+    "run": "job",
+    "run_shards": "task",
+    "tag_shard": "shard",
+}
 
 
 def __getattr__(name: str) -> Any:

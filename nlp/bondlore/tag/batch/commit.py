@@ -9,15 +9,11 @@ from __future__ import annotations
 
 import io
 import json
-import platform
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from hashlib import sha256
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,6 +21,7 @@ import pyarrow.parquet as pq
 from bondlore import atomic
 from bondlore.errors import BatchError
 from bondlore.tag.batch.folder import Folder, Shard
+from bondlore.tag.batch.machine import describe
 from bondlore.tag.bundle import file_digest
 from bondlore.tagging import schema
 
@@ -32,7 +29,6 @@ __all__ = ["Record", "commit", "read_record", "read_tagged", "write_shard"]
 
 FORMAT = 1
 _NAME = re.compile(r"shard-\d{5,9}")
-_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +47,18 @@ class Record:
 
 
 def write_shard(
-    folder: Folder, shard: Shard, table: pa.Table, *, ids: Sequence[str], job: str, seconds: float
+    folder: Folder,
+    shard: Shard,
+    table: pa.Table,
+    *,
+    ids: Sequence[str],
+    job: str,
+    seconds: float,
+    machine: dict[str, str] | None = None,
 ) -> Record:
     """Write one shard's table, then its done-record. `ids` are those planned, in order.
+
+    `seconds` were spent on `machine` (default: this one, see `machine.describe`).
 
     Two workers on one shard write the same bytes, so that the second rename is harmless. Raises BatchError when what
     was written does not read back as what was planned.
@@ -64,7 +69,9 @@ def write_shard(
         _check_written(temporary, target, ids)
         digest, size = file_digest(temporary), temporary.stat().st_size
     errors = table["status"].to_pylist().count("error")
-    record = Record(shard.name, shard.id, shard.rows, errors, size, digest, round(seconds, 3), job, _machine())
+    record = Record(
+        shard.name, shard.id, shard.rows, errors, size, digest, round(seconds, 3), job, machine or describe()
+    )
     atomic.write_json(folder.record(shard), asdict(record))
     return record
 
@@ -193,17 +200,3 @@ def _verified(folder: Folder, name: str, rows: int, digest: str, form: pa.Schema
     if table.num_rows != rows or not table.schema.equals(form):
         raise BatchError("has other rows or columns than were committed", where=str(path), remedy=remedy)
     return table.cast(form)  # only drops the field numbers that Parquet adds
-
-
-@cache
-def _machine() -> dict[str, str]:
-    """What may make int8 answers differ between machines: processor, its vector flags, library versions."""
-    flags: list[str] = []
-    try:
-        with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
-            words: set[str] = set(next((x for x in lines if x.startswith(("flags", "Features"))), "").split())
-            flags = [flag for flag in _FLAGS if flag in words]
-    except OSError:
-        pass
-    out: dict[str, Any] = {"cpu": platform.machine(), "flags": " ".join(flags), "python": platform.python_version()}
-    return out | {name: version(name) for name in ("onnxruntime", "pyarrow", "tokenizers")}

@@ -79,27 +79,39 @@ class Folder:
                 where=str(self.root),
                 remedy="give --out an empty or new folder",
             )
-        descriptor = os.open(self.root / "LOCK", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            self._lock(descriptor)
+        with self._lock(fcntl.LOCK_EX, f"process {os.getpid()}"):
             for leftover in (p for p in self.root.glob("**/.*.tmp") if p.is_file()):
                 leftover.unlink(missing_ok=True)
             yield
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """Hold the folder beside other tasks of single shards, against whole runs.
+
+        Sweeps nothing away: a half-written file may be a neighbour's. Raises BatchError when a whole run holds it.
+        """
+        with self._lock(fcntl.LOCK_SH, "tasks of single shards"):
+            yield
+
+    @contextmanager
+    def _lock(self, kind: int, holder: str) -> Iterator[None]:
+        descriptor = os.open(self.root / "LOCK", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            try:
+                fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                other = os.read(descriptor, 40).decode("ascii", "replace").strip() or "unknown"
+                raise BatchError(
+                    f"another run is working here ({other})",
+                    where=str(self.root),
+                    remedy="wait for it, or give another --out",
+                ) from error
+            note = f"{holder}\n".encode()
+            os.pwrite(descriptor, note, 0)
+            os.ftruncate(descriptor, len(note))
+            yield
         finally:
             os.close(descriptor)
-
-    def _lock(self, descriptor: int) -> None:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.read(descriptor, 20).decode("ascii", "replace").strip() or "unknown"
-            raise BatchError(
-                f"another run is working here (process {holder})",
-                where=str(self.root),
-                remedy="wait for it, or give another --out",
-            ) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
 
 
 @contextmanager

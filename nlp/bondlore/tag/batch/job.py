@@ -9,17 +9,18 @@ from pathlib import Path
 
 from bondlore.errors import InputError
 from bondlore.ingest.archive import archive_files
-from bondlore.progress import Progress, say
-from bondlore.tag.batch import local
-from bondlore.tag.batch.commit import Record, commit, read_record
+from bondlore.tag.batch.commit import Record
+from bondlore.tag.batch.engine import Engine, Local
 from bondlore.tag.batch.fingerprint import Fingerprint, fingerprint, hash_sources, require_same
-from bondlore.tag.batch.folder import Folder, Shard, writing
+from bondlore.tag.batch.folder import Folder, writing
+from bondlore.tag.batch.inputs import expand
 from bondlore.tag.batch.plan import Plan, Request, make_plan, read_plan, respool
 from bondlore.tag.batch.shard import TaggerLike
-from bondlore.tag.batch.work import Job, Loader
-from bondlore.tag.runtime import available_cores
+from bondlore.tag.batch.steps import done_records, finish, tag_missing
+from bondlore.tag.batch.work import Loader
+from bondlore.tag.bundle import Bundle
 
-__all__ = ["SHARD_SIZE", "JobReport", "LoadModel", "run"]
+__all__ = ["SHARD_SIZE", "JobReport", "LoadModel", "PlanReport", "plan_only", "run"]
 
 SHARD_SIZE = 256  # articles: some seconds of work, so that a crash costs little and a million articles make 4,000 files
 
@@ -34,6 +35,16 @@ class JobReport:
     shards_done: int
     shards_skipped: int
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlanReport:
+    """A plan and what of it is still to do: `missing` are numbers of shards, counted from 0."""
+
+    rows: int
+    rejects: int
+    shards: int
+    missing: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,60 +70,76 @@ def run(
     mapping: Mapping[str, str] | None = None,
     shard_size: int = SHARD_SIZE,
     retry_errors: bool = False,
+    engine: Engine | None = None,
     load: Loader | None = None,
     quiet: bool = False,
 ) -> JobReport:
     """Tag the articles of `inputs` into the folder `out`; called again, it goes on where it was stopped.
 
-    The result is the same table for any number of workers and however often the job was interrupted. `retry_errors`
-    tags shards with error rows again. `load` replaces the model by another tagger (picklable where workers > 1).
-    Raises InputError for unusable input, ModelError for the model, BatchError for the folder: another job's, in use by
-    another run, not writable.
+    The result is the same table for any engine and number of workers, and however often the job was interrupted.
+    `retry_errors` tags shards with error rows again. `engine` replaces `workers` local ones. `load` replaces the model
+    by another tagger (picklable where it travels). Raises InputError for unusable input, ModelError for the model,
+    BatchError for the folder: another job's, in use by another run, not writable.
     """
     began = time.monotonic()
-    for name, value in (("workers", workers), ("shard_size", shard_size), ("limit", limit)):
-        if value is not None and value < 1:
-            raise InputError(f"{name} is {value}", where=str(out), remedy="give a whole number from 1")
-    inputs, out = [Path(path) for path in inputs], Path(out)
-    _outside(inputs, out)
+    request, folder = _request(inputs, out, mapping, limit, shard_size, workers=workers)
     load = load or LoadModel(None if model is None else str(model))
-    threads = max(1, available_cores() // workers)
-    request = Request(hash_sources(list(archive_files(inputs))), mapping, limit, shard_size)
-    tagger = load(threads)
-    with writing(out), Folder(out).locked():
-        folder = Folder(out)
-        job = fingerprint(tagger.bundle, request.sources, mapping=mapping, limit=limit, shard_size=shard_size)
-        plan = _planned(folder, request, job, tagger.bundle.taxonomy.ids, quiet=quiet)
-        records = _records(folder, plan, retry_errors=retry_errors)
-        missing = [shard for shard in plan.shards if shard.name not in records]
+    engine = engine or Local(workers)
+    tagger = load(engine.threads)
+    with writing(folder.root), folder.locked():
+        plan, records = _prepare(folder, request, tagger.bundle, retry_errors=retry_errors, quiet=quiet)
         skipped = len(records)
-        if missing:
-            folder.committed.unlink(missing_ok=True)  # readers must not meet half of a job tagged anew
-            unspooled = [shard for shard in missing if not folder.articles(shard).is_file()]
-            if unspooled:
-                respool(folder, request, plan, unspooled, quiet=quiet)
-            work = Job(str(out), job.id, tagger.bundle.id)
-            _tag(missing, work, tagger, load, records, plan, workers=workers, threads=threads, quiet=quiet)
-        ordered = [records[shard.name] for shard in plan.shards]
-        if missing or not folder.committed.is_file():
-            commit(
-                folder,
-                ordered,
-                job=job.id,
-                model=tagger.bundle.id,
-                narratives=plan.narratives,
-                rejects=plan.rejects,
-            )
-        for shard in plan.shards:  # no longer needed, and respooled from the input if ever they are
-            folder.articles(shard).unlink(missing_ok=True)
+        tagged = tag_missing(folder, plan, plan.shards, records, engine, tagger, load, quiet=quiet)
+        ordered = finish(folder, plan, records, tagger.bundle.id)
     return JobReport(
         rows=plan.rows,
         errors=sum(record.errors for record in ordered),
         rejects=plan.rejects,
-        shards_done=len(missing),
+        shards_done=tagged,
         shards_skipped=skipped,
         seconds=round(time.monotonic() - began, 3),
     )
+
+
+def plan_only(
+    inputs: Sequence[Path],
+    out: Path,
+    *,
+    model: str | None = None,
+    limit: int | None = None,
+    mapping: Mapping[str, str] | None = None,
+    shard_size: int = SHARD_SIZE,
+    load: Loader | None = None,
+    quiet: bool = False,
+) -> PlanReport:
+    """Do all that `run` does before it tags, for tasks of a scheduler (`task.run_shards`) to do the rest.
+
+    Called again it says what is still missing, and lays out the articles of those shards anew. Raises as `run` does.
+    """
+    request, folder = _request(inputs, out, mapping, limit, shard_size)
+    bundle = (load or LoadModel(None if model is None else str(model)))(1).bundle
+    with writing(folder.root), folder.locked():
+        plan, records = _prepare(folder, request, bundle, retry_errors=False, quiet=quiet)
+    missing = tuple(shard.number for shard in plan.shards if shard.name not in records)
+    return PlanReport(plan.rows, plan.rejects, len(plan.shards), missing)
+
+
+def _request(
+    inputs: Sequence[Path],
+    out: Path,
+    mapping: Mapping[str, str] | None,
+    limit: int | None,
+    shard_size: int,
+    *,
+    workers: int = 1,
+) -> tuple[Request, Folder]:
+    """What to read, hashed, and where to write. Raises InputError."""
+    for name, value in (("workers", workers), ("shard_size", shard_size), ("limit", limit)):
+        if value is not None and value < 1:
+            raise InputError(f"{name} is {value}", where=str(out), remedy="give a whole number from 1")
+    inputs, out = expand(inputs), Path(out)
+    _outside(inputs, out)
+    return Request(hash_sources(list(archive_files(inputs))), mapping, limit, shard_size), Folder(out)
 
 
 def _outside(inputs: Sequence[Path], out: Path) -> None:
@@ -124,48 +151,24 @@ def _outside(inputs: Sequence[Path], out: Path) -> None:
             )
 
 
+def _prepare(
+    folder: Folder, request: Request, bundle: Bundle, *, retry_errors: bool, quiet: bool
+) -> tuple[Plan, dict[str, Record]]:
+    """The plan, the records of its finished shards, and on disk the articles of all others."""
+    job = fingerprint(
+        bundle, request.sources, mapping=request.mapping, limit=request.limit, shard_size=request.shard_size
+    )
+    plan = _planned(folder, request, job, bundle.taxonomy.ids, quiet=quiet)
+    records = done_records(folder, plan, plan.shards, retry_errors=retry_errors)
+    missing = [shard for shard in plan.shards if shard.name not in records]
+    if unspooled := [shard for shard in missing if not folder.articles(shard).is_file()]:
+        respool(folder, request, plan, unspooled, quiet=quiet)
+    return plan, records
+
+
 def _planned(folder: Folder, request: Request, job: Fingerprint, narratives: Sequence[str], *, quiet: bool) -> Plan:
     plan = read_plan(folder)
     if plan is None:
         return make_plan(folder, request, job, narratives, quiet=quiet)
     require_same(plan.fingerprint, job, where=str(folder.root))
     return plan
-
-
-def _records(folder: Folder, plan: Plan, *, retry_errors: bool) -> dict[str, Record]:
-    """The records of shards that need no more work, by name."""
-    found = (read_record(folder, shard, plan.fingerprint.id) for shard in plan.shards)
-    return {r.name: r for r in found if r is not None and not (retry_errors and r.errors)}
-
-
-def _tag(
-    missing: Sequence[Shard],
-    work: Job,
-    tagger: TaggerLike,
-    load: Loader,
-    records: dict[str, Record],
-    plan: Plan,
-    *,
-    workers: int,
-    threads: int,
-    quiet: bool,
-) -> None:
-    """Tag the missing shards; `records` grows as they are done."""
-
-    def done(record: Record) -> None:
-        records[record.name] = record
-
-    if len(missing) < len(plan.shards) and not quiet:
-        say(f"tag: {len(plan.shards) - len(missing)} of {len(plan.shards)} shards were done before")
-    total = sum(shard.rows for shard in missing)
-    try:
-        with Progress("tag", total=total, unit="articles", quiet=quiet) as progress:
-            if workers == 1:
-                local.tag_here(missing, work, tagger, progress, done)
-            else:
-                local.tag_in_processes(missing, work, load, progress, done, workers=workers, threads=threads)
-    except BaseException:
-        if not quiet:
-            count = f"{len(records)} of {len(plan.shards)} shards"
-            say(f"tag: stopped with {count} done; run the same command again to go on from there")
-        raise

@@ -20,7 +20,7 @@ from bondlore import atomic
 from bondlore.article import Article
 from bondlore.errors import BatchError
 
-__all__ = ["content_digest", "read_articles", "write_articles"]
+__all__ = ["content_digest", "parse_articles", "read_articles", "write_articles"]
 
 _FIELDS = ("id", "title", "text", "publisher", "url", "published_raw", "published_precision")
 _DATES = ("published_at", "first_seen_at")
@@ -44,14 +44,19 @@ def content_digest(articles: Sequence[Article]) -> str:
 
 def read_articles(path: Path, *, digest: str) -> list[Article]:
     """The articles of one shard. Raises BatchError unless their content is the one planned."""
+    return parse_articles(path.read_bytes(), digest=digest, where=str(path))
+
+
+def parse_articles(data: bytes, *, digest: str, where: str) -> list[Article]:
+    """As `read_articles`, from the file's bytes; `where` names it."""
     remedy = "delete this file and run the same command again: it is made anew from the input"
     try:
-        with gzip.open(path, "rb") as stream:
+        with gzip.open(io.BytesIO(data), "rb") as stream:
             articles = [_article(json.loads(line)) for line in stream]
     except (EOFError, zlib.error, gzip.BadGzipFile, ValueError, KeyError, TypeError) as error:
-        raise BatchError(f"is damaged ({error})", where=str(path), remedy=remedy) from error
+        raise BatchError(f"is damaged ({error})", where=where, remedy=remedy) from error
     if content_digest(articles) != digest:
-        raise BatchError("does not hold the articles that were planned", where=str(path), remedy=remedy)
+        raise BatchError("does not hold the articles that were planned", where=where, remedy=remedy)
     return articles
 
 
