@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -44,9 +46,10 @@ def cluster():
     ray = pytest.importorskip("ray", reason="needs bondlore[ray]")
     from ray.cluster_utils import Cluster
 
-    before = {name: os.environ.get(name) for name in ("PYTHONPATH", "RAY_USAGE_STATS_ENABLED")}
+    settings = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_register_timeout_seconds": "300"}
+    before = {name: os.environ.get(name) for name in ("PYTHONPATH", *settings)}
     os.environ["PYTHONPATH"] = os.pathsep.join(p for p in [str(HERE), *sys.path] if p)
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.update(settings)
     made = Cluster()
     for _ in range(2):
         add_node(made)
@@ -61,13 +64,32 @@ def cluster():
 
 
 def add_node(cluster):
-    for left in (2, 1, 0):  # a busy machine may not have Ray up in the half minute Ray gives itself
-        try:
-            return cluster.add_node(num_cpus=1, node_ip_address="127.0.0.1", object_store_memory=100 << 20)
-        except Exception as error:
-            if not left or "timed out" not in str(error):
-                raise
-    return None
+    # with ports given, Ray does not wait for its agents to choose them: on a busy machine it would in vain
+    names = ("metrics_agent_port", "runtime_env_agent_port", "dashboard_agent_listen_port", "metrics_export_port")
+    with contextlib.ExitStack() as stack:
+        taken = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in names]
+        ports = {name: server.getsockname()[1] for name, server in zip(names, taken, strict=True)}
+    with pytest.MonkeyPatch.context() as patch:
+        from ray._private import services
+
+        patch.setattr(services, "get_node", patient(services.get_node))
+        return cluster.add_node(num_cpus=1, node_ip_address="127.0.0.1", object_store_memory=100 << 20, **ports)
+
+
+def patient(look):
+    """Ray gives a node half a minute to come up; a machine that trains a model beside the tests may need longer."""
+
+    def looking(*args, **kwargs):
+        deadline = time.monotonic() + 240
+        while True:
+            try:
+                return look(*args, **kwargs)
+            except RuntimeError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
+
+    return looking
 
 
 def tag(source, out, cluster=None, *, workers=2, load=None, **options):
