@@ -75,7 +75,11 @@ def rows(source: Source, reader: RowReader) -> Iterator[Row]:
 def _open(source: Source) -> BinaryIO:
     """The bytes of a source of lines, decompressed."""
     if source.gzipped:
-        return io.BufferedReader(cast(io.RawIOBase, gzip.open(source.open(), "rb")), 1 << 17)
+        packed = source.open()
+        unpacked = gzip.GzipFile(fileobj=packed)
+        # Closed with it: a file handed in is otherwise left open. Any file will do, whatever its stub says.
+        unpacked.myfileobj = packed  # type: ignore[assignment]
+        return io.BufferedReader(cast(io.RawIOBase, unpacked), 1 << 17)
     return source.open()
 
 
