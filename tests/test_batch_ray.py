@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -64,32 +62,8 @@ def cluster():
 
 
 def add_node(cluster):
-    # with ports given, Ray does not wait for its agents to choose them: on a busy machine it would in vain
-    names = ("metrics_agent_port", "runtime_env_agent_port", "dashboard_agent_listen_port", "metrics_export_port")
-    with contextlib.ExitStack() as stack:
-        taken = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in names]
-        ports = {name: server.getsockname()[1] for name, server in zip(names, taken, strict=True)}
-    with pytest.MonkeyPatch.context() as patch:
-        from ray._private import services
-
-        patch.setattr(services, "get_node", patient(services.get_node))
-        return cluster.add_node(num_cpus=1, node_ip_address="127.0.0.1", object_store_memory=100 << 20, **ports)
-
-
-def patient(look):
-    """Ray gives a node half a minute to come up; a machine that trains a model beside the tests may need longer."""
-
-    def looking(*args, **kwargs):
-        deadline = time.monotonic() + 240
-        while True:
-            try:
-                return look(*args, **kwargs)
-            except RuntimeError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.5)
-
-    return looking
+    # Ray takes 127.0.0.1 for the machine's outward address; this one is loopback and stays so
+    return cluster.add_node(num_cpus=1, node_ip_address="127.0.0.2", object_store_memory=100 << 20)
 
 
 def tag(source, out, cluster=None, *, workers=2, load=None, **options):

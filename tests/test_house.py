@@ -79,7 +79,7 @@ def test_every_module_says_what_it_exports(root):
     ("pattern", "home"),
     [
         (r"\bos\.replace\(", {"atomic.py"}),
-        (r"import socket|urllib3|urlopen\(", {"fetch.py"}),
+        (r"import socket|urllib3|urlopen\(", {"fetch.py", "cluster.py"}),  # the second: does a Ray cluster answer
         (
             r"^import html\b|markupsafe|html\.escape\(",
             {"text.py", "sentences.py", "svg.py", "html.py", "charts.py", "multiples.py"},

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import socket
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ __all__ = ["Ray"]
 
 _DEATHS = 3  # workers that may die over one shard before the job stops; whole machines may go, so more than locally
 _TICK = 1.0  # seconds between two looks at the progress line while no shard ends
+_ANSWERS = 10.0  # seconds for an address to accept a connection
 _TRIES = 3  # to start a cluster here: on a machine busy with other work the first may run out of time
 _STORE = 256 << 20  # bytes of shared memory of a cluster we start: a shard is some megabytes, one a worker is out
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -222,6 +224,12 @@ def _joined(ray: Any, address: str | None) -> Iterator[None]:
 
 
 def _enter(ray: Any, address: str, options: dict[str, Any]) -> None:
+    host, _, port = address.rpartition(":")
+    if port.isdecimal() and not host.startswith("ray:"):
+        try:  # Ray itself asks an address where nobody answers for seven minutes
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWERS).close()
+        except OSError as error:
+            raise _nobody(address, error) from error
     for left in reversed(range(_TRIES)):
         try:
             ray.init(address=address, **options)
@@ -229,9 +237,13 @@ def _enter(ray: Any, address: str, options: dict[str, Any]) -> None:
             ray.shutdown()
             if left and address == "local" and "timed out" in str(error):
                 continue
-            raise BatchError(
-                f"no Ray cluster can be joined or started there ({_reason(error)})",
-                where=address,
-                remedy="check with `ray status --address HOST:PORT`, or leave --address out to start one here",
-            ) from error
+            raise _nobody(address, error) from error
         return
+
+
+def _nobody(address: str, error: Exception) -> BatchError:
+    return BatchError(
+        f"no Ray cluster can be joined or started there ({_reason(error)})",
+        where=address,
+        remedy="check with `ray status --address HOST:PORT`, or leave --address out to start one here",
+    )
