@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -54,7 +55,9 @@ class Disk:
         self._mount("-o", f"remount,{option}", self.root)
 
     def close(self):
-        subprocess.run(["umount", str(self.root)], check=True)
+        gc.collect()  # the traceback of a refused write may still hold its file
+        # lazily: what is gone from the tree is freed when its last user is
+        subprocess.run(["umount", "--lazy", str(self.root)], check=True)
 
     def _mount(self, *args):
         done = subprocess.run(["mount", *map(str, args)], capture_output=True, text=True, check=False)
