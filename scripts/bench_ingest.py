@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import resource
 import subprocess
 import sys
@@ -25,14 +26,13 @@ from pathlib import Path
 from typing import Any
 
 HOSTS = 50
-TOPICS = "yields Treasury dealers auction basis trade duration swap spreads margin funds tariff inflation sale reserve"
-WORDS = TOPICS.split()
+WORDS = [f"word{n}" for n in range(4_000)]
 
 
 def document(feed: int, entries: int) -> bytes:
-    items = []
+    rng, items = random.Random(feed), []
     for n in range(entries):
-        text = " ".join(WORDS[(feed * 7 + n * 3 + k) % len(WORDS)] for k in range(60))
+        text = " ".join(rng.choices(WORDS, k=60))
         items.append(
             f"<item><title>Story {n} of feed {feed}</title><guid>https://example.org/{feed}/{n}</guid>"
             f"<link>https://example.org/{feed}/{n}</link><pubDate>Wed, 09 Apr 2025 {n % 24:02}:00:00 GMT</pubDate>"
@@ -125,10 +125,10 @@ def import_rows(count: int, folder: Path) -> dict[str, Any]:
     from bondlore.clock import utc_now
     from bondlore.store import Store
 
-    path = folder / "rows.jsonl"
+    rng, path = random.Random(1), folder / "rows.jsonl"
     with path.open("w") as file:
         for n in range(count):
-            text = " ".join(WORDS[(n * 31 + k * k) % len(WORDS)] + str(n % 997 * k % 89) for k in range(80))
+            text = " ".join(rng.choices(WORDS, k=80))
             row = {"id": f"r{n}", "title": f"Story {n}", "text": text, "date": f"2025-04-{1 + n % 30:02}"}
             file.write(json.dumps(row) + "\n")
     from bondlore.ingest.archive import read_archive

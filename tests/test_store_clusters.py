@@ -233,7 +233,7 @@ def test_three_thousand_documents_take_seconds(place: str) -> None:
         store.add(given, source="t", seen_at=NOON)
         start = time.process_time()
         report = store.cluster()
-        # 3 s on a quiet machine in a file, 5 s on a server; comparing each with each takes minutes
+        # about 3 s on a quiet machine in a file, 5 s on a server
         assert time.process_time() - start < 15
         assert report.articles == 3000
         assert report.pairs >= 300
