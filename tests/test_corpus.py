@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import defaultdict
 from datetime import date
 
 import pytest
@@ -60,46 +59,24 @@ def test_the_codebook_is_kept_in_step(root, shared):
     assert (root / "corpus" / "codebook.md").read_text() == (shared / "codebook.md").read_text()
 
 
-def label_rows(root, *, keyed=False):
-    for path in sorted((root / "corpus" / "labels").glob("*.jsonl")):
-        if path.name.endswith(".keyed.jsonl") == keyed:
-            for line in path.read_text().splitlines():
-                yield path.name, json.loads(line)
+@pytest.fixture(scope="module")
+def keyed(root):
+    paths = sorted((root / "corpus" / "labels" / "keyed").glob("*.jsonl"))
+    return paths, [json.loads(line) for path in paths for line in path.read_text().splitlines()]
 
 
-def grams(row, n):
-    words = re.findall(r"\w+", " ".join(row["sentences"]).casefold())
-    return {" ".join(words[i : i + n]) for i in range(len(words) - n + 1)}
-
-
-def test_labels_are_no_templates(root):
-    articles = defaultdict(set)
-    for name, row in label_rows(root):
-        for gram in grams(row, 6):
-            articles[gram].add((name, row["id"]))
-    repeated = sum(len(where) > 1 for where in articles.values())
-    assert repeated / len(articles) < 0.002
-
-
-def test_dev_sentences_are_not_among_the_training_labels(root):
-    dev, train = set(), set()
-    for name, row in label_rows(root):
-        (dev if ".dev." in name else train).update(" ".join(s.split()).casefold() for s in row["sentences"] if s)
-    assert not {s for s in dev & train if len(s.split()) >= 8}
-
-
-def test_keyed_labels_hold_hashes_and_no_words(root):
-    rows = [row for _, row in label_rows(root, keyed=True)]
+def test_keyed_labels_hold_hashes_and_no_words(keyed):
+    _, rows = keyed
     assert len(rows) > 1000
     for row in rows:
         assert row.keys() <= {"id", "of", "keys", "labels", "gate", "primary", "annotator"}
         assert all(re.fullmatch(r"[0-9a-f]{16}", k) for k in row["keys"])
 
 
-def test_keyed_labels_find_every_sentence_in_the_archive(root, shared):
+def test_keyed_labels_find_every_sentence_in_the_archive(keyed, shared):
     from bondlore import taxonomy
     from bondlore.train.labels import read_all
 
-    paths = sorted((root / "corpus" / "labels").glob("*.keyed.jsonl"))
+    paths, rows = keyed
     found = read_all(paths, taxonomy.load(), texts=[shared / "news" / "archive.jsonl.gz"])
-    assert len(found) == sum(1 for _ in label_rows(root, keyed=True))
+    assert len(found) == len(rows)

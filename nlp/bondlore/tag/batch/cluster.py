@@ -10,9 +10,10 @@ import logging
 import os
 import re
 import socket
+import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -216,11 +217,12 @@ def _joined(ray: Any, address: str | None) -> Iterator[None]:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # ours tells nobody that it runs
         options |= {"num_cpus": available_cores(), "include_dashboard": False, "object_store_memory": _STORE}
         options |= {"_node_ip_address": "127.0.0.1"}  # nobody else is to join it
-    _enter(ray, address, options)
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    with redirect_stdout(sys.stderr):  # Ray tells of a lost machine on standard output, where results go
+        _enter(ray, address, options)
+        try:
+            yield
+        finally:
+            ray.shutdown()
 
 
 def _enter(ray: Any, address: str, options: dict[str, Any]) -> None:
