@@ -10,7 +10,7 @@ help:
 	@echo "make demo    run the main job offline on the shipped sample; prints the report's path"
 	@echo "make test    everything CI runs: lint, types, all tests"
 	@echo "make fast    the quick tests only"
-	@echo "make model   rebuild models/default from the labels (about an hour)"
+	@echo "make model   rebuild models/default from the labels (hours on two cores without bf16)"
 	@echo "make clean   remove environments and outputs"
 
 # The demo needs no torch: a slim environment of its own.

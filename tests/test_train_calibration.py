@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bondlore import taxonomy
-from bondlore.train.calibration import calibrate, count_errors, platt
+from bondlore.tag.bundle import Calibration
+from bondlore.train.calibration import NEUTRAL, added, calibrate, carried_over, count_errors, platt
 from bondlore.train.labels import LabelledArticle
 
 TAXONOMY = taxonomy.parse({"narratives": [{"id": "a"}, {"id": "b"}]}, where="t")
@@ -59,3 +60,42 @@ def test_error_counts_add_up_and_leave_off_topic_articles_out():
     assert counts["n"] == 99
     for cells in counts["narratives"]["a"].values():
         assert sum(cells.values()) == 99
+
+
+# a model that continues another
+
+
+def continued(stance):
+    """One narrative, carried by the first of two sentences in each of 40 articles; every fourth article denies it."""
+    narratives = taxonomy.parse({"name": "t", "narratives": [{"id": "a", "definition": "x"}]}, where="t")
+    articles = [
+        LabelledArticle(str(i), ("", "one", "two"), {1: {"a": "reject" if i % 4 == 0 else "support"}}, gate="causal")
+        for i in range(40)
+    ]
+    logits = {
+        i: (np.array([[-9.0], [4.0], [-9.0]]), np.full((3, 1), stance["reject" if i % 4 == 0 else "support"]))
+        for i in range(40)
+    }
+    base = Calibration((1.0,), (0.0,), (0.3,), 0.5, NEUTRAL)
+    return base, logits, articles, narratives
+
+
+def test_a_continued_model_keeps_the_lines_and_sets_the_reject_threshold_between_the_stances():
+    base, logits, articles, narratives = continued({"reject": 0.4, "support": -1.5})  # 0.60 and 0.18
+    made = carried_over(base, logits, articles, narratives)
+    assert (made.slope, made.intercept, made.threshold) == (base.slope, base.intercept, base.threshold)
+    assert 0.18 < made.reject_threshold <= 0.60
+
+
+def test_without_a_denial_among_the_held_out_the_reject_threshold_stays():
+    base, logits, articles, narratives = continued({"reject": 0.4, "support": -1.5})
+    pushed = {i: pair for i, pair in logits.items() if i % 4}
+    assert carried_over(base, pushed, articles, narratives) == base
+
+
+def test_error_counts_of_two_sets_are_those_of_their_union():
+    base, logits, articles, narratives = continued({"reject": 0.4, "support": -1.5})
+    halves = [{i: pair for i, pair in logits.items() if i % 2 == k} for k in (0, 1)]
+    one, other = (count_errors(half, articles, narratives, base) for half in halves)
+    assert added(one, other) == count_errors(logits, articles, narratives, base)
+    assert added(one, {}) == one

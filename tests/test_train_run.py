@@ -232,6 +232,49 @@ def test_a_taught_base_goes_on_from_its_own_heads(model, articles, narratives):
     assert built.presence.weight.equal(load_file(model / "head.safetensors")["presence.weight"])
 
 
+def test_a_base_share_of_all_keeps_the_base_as_it_was(model, articles, narratives, recipe, tmp_path):
+    from dataclasses import replace
+
+    from safetensors.torch import load_file
+
+    from bondlore.train.run import train
+
+    again = replace(recipe, base=str(model / "encoder"), base_share=1.0, epochs=1, folds=0)
+    train(articles, narratives, again, tmp_path / "m", now=NOW, report=lambda _: None)
+    before, after = (load_file(folder / "head.safetensors") for folder in (model, tmp_path / "m"))
+    assert all(torch_close(before[name], after[name]) for name in before)
+
+
+def torch_close(a, b):
+    import torch
+
+    return torch.allclose(a, b, atol=1e-5)
+
+
+def test_a_base_without_heads_cannot_be_mixed_in(base, articles, narratives, recipe, tmp_path):
+    from dataclasses import replace
+
+    from bondlore.errors import ModelError
+    from bondlore.train.run import train
+
+    with pytest.raises(ModelError, match="base_share"):
+        train(articles, narratives, replace(recipe, base_share=0.5), tmp_path / "m", now=NOW, report=lambda _: None)
+
+
+def test_a_model_without_a_fresh_held_out_article_says_that_it_is_uncalibrated(
+    model, articles, narratives, recipe, tmp_path
+):
+    from dataclasses import replace
+
+    from bondlore.train.run import train
+
+    lines: list[str] = []
+    again = replace(recipe, base=str(model / "encoder"), combine="holdout", folds=2, epochs=1)
+    made = train(articles, narratives, again, tmp_path / "m", now=NOW, report=lines.append)
+    assert any("only 0 held-out articles are new to the base" in line for line in lines)
+    assert made.confusion == {}
+
+
 def test_replay_shows_a_share_of_what_the_base_knows():
     import random
 

@@ -103,5 +103,8 @@ def _into_card(card: Path, table: str) -> None:
     if not mark:
         raise InputError(f"has no {FIGURES_MARK} mark", where=str(card), remedy="add the line where figures belong")
     _, _, after = rest.partition("\n## ")
-    note = "End to end, shipped thresholds, int8; 95% bootstrap intervals over articles (`bondlore evaluate --card`)."
+    note = (
+        "End to end, shipped thresholds, in the form this processor runs faster; 95% bootstrap intervals over articles"
+        " (`bondlore evaluate --card`)."
+    )
     atomic.write_text(card, f"{head}{mark}\n{table}\n\n{note}\n\n## {after}")

@@ -5,7 +5,8 @@ Everything here is fitted on out-of-fold logits of the training labels, never on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from bondlore.tag.rollup import ArticleCalibration, article_features, verdict
 from bondlore.taxonomy import Taxonomy
 from bondlore.train.labels import LabelledArticle
 
-__all__ = ["NEUTRAL", "calibrate", "count_errors", "platt", "targets"]
+__all__ = ["NEUTRAL", "added", "calibrate", "carried_over", "count_errors", "platt", "targets"]
 
 Floats = NDArray[np.floating]
 _FEW = 25  # positives; a rarer narrative borrows the pooled line and threshold
@@ -86,6 +87,38 @@ def calibrate(
     )
 
 
+def carried_over(
+    base: Calibration,
+    logits: Mapping[int, tuple[Any, Any]],
+    articles: Sequence[LabelledArticle],
+    taxonomy: Taxonomy,
+) -> Calibration:
+    """The lines, thresholds and roll-up of the model this one continues; its reject threshold set anew.
+
+    For a model that keeps a share of its base's weights: a few hundred held-out articles are too few for ten lines and
+    thresholds, and moved them more than the weights had. The reject threshold is set on what it decides, which article
+    and narrative pairs are not plainly promoted (`rollup.verdict`), among those both labelled and found.
+    """
+    slope, intercept, threshold = map(np.asarray, (base.slope, base.intercept, base.threshold))
+    pairs = []
+    for i, (presence, stance) in logits.items():
+        p, denial = _sigmoid(slope * presence + intercept), _sigmoid(np.asarray(stance))
+        gold, gold_reject = targets(articles[i], taxonomy)
+        for k in np.flatnonzero(gold.any(axis=0) & (p >= threshold).any(axis=0)):
+            found = p[:, k] >= threshold[k]
+            disputed = verdict(float((gold - gold_reject)[:, k].sum()), float(gold_reject[:, k].sum())) != "promotes"
+            pairs.append((p[found, k], denial[found, k], disputed))
+    truly: Floats = np.array([disputed for _, _, disputed in pairs], dtype=float)
+    if not truly.any():
+        return base
+
+    def f1(t: float) -> float:
+        said = [verdict(float(w[d < t].sum()), float(w[d >= t].sum())) != "promotes" for w, d, _ in pairs]
+        return _f1(np.array(said), truly)
+
+    return replace(base, reject_threshold=_best_on_grid(f1))
+
+
 def count_errors(
     logits: Mapping[int, tuple[Any, Any]],
     articles: Sequence[LabelledArticle],
@@ -122,6 +155,24 @@ def count_errors(
     }
 
 
+def added(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Error counts of two sets of articles as those of their union; an empty one adds nothing."""
+    if not one or not other:
+        return dict(one or other)
+    n, here, there = one["n"] + other["n"], one["narratives"], other["narratives"]
+    return {
+        "level": one["level"],
+        "n": n,
+        "sentences": round((one["n"] * one["sentences"] + other["n"] * other["sentences"]) / max(1, n), 1),
+        "source": " and ".join(dict.fromkeys([one["source"], other["source"]])),
+        "narratives": {n: {s: _sum(cells, there[n][s]) for s, cells in by.items()} for n, by in here.items()},
+    }
+
+
+def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {cell: count + other[cell] for cell, count in one.items()}
+
+
 _SERIES = ("presence", "support", "rejection")
 
 
@@ -155,8 +206,12 @@ def _article_line(
 
 
 def _best_threshold(p: Floats, y: Floats) -> float:
+    return _best_on_grid(lambda t: _f1(p >= t, y))
+
+
+def _best_on_grid(measure: Callable[[float], float]) -> float:
     """The threshold of best F1 on a grid, smoothed over neighbours so that one lucky point does not win."""
-    f1 = np.array([_f1(p >= t, y) for t in _GRID])
+    f1 = np.array([measure(float(t)) for t in _GRID])
     smooth = np.convolve(np.pad(f1, 2, mode="edge"), np.ones(5) / 5, mode="valid")
     return float(_GRID[int(smooth.argmax())])
 

@@ -27,6 +27,10 @@ _SHOWN = (
 )
 
 
+_CARRIED_OVER = (
+    "the base is a model of the same narratives, and {base_share:.0%} of the weights are still its own; its lines and\n"
+    "thresholds were kept, the reject threshold was set on one of {folds} parts that shares no story with the others."
+)
 _CALIBRATED = {
     "holdout": (
         "probabilities and thresholds fitted on the articles of one of {folds} parts that share no story with what\n"
@@ -55,6 +59,7 @@ def write_card(bundle: Bundle, articles: Sequence[LabelledArticle], path: Path) 
         f"| {n} | {counts[n, 'support']} | {counts[n, 'reject']} | {t:.2f} |"
         for n, t in zip(bundle.taxonomy.ids, bundle.calibration.threshold, strict=True)
     )
+    how = _CARRIED_OVER if recipe.get("base_share") else _CALIBRATED[recipe["combine"]]
     who = ", ".join(f"{a} ({n} articles)" for a, n in sorted(annotators.items()))
     text = f"""---
 license: apache-2.0
@@ -78,7 +83,7 @@ model: agreement between such annotators is consistency, not human agreement.
 
 ## Training
 Base `{recipe["base"]}`, {recipe["epochs"]} epochs, learning rate {recipe["learning_rate"]}, seed {recipe["seed"]};
-{_CALIBRATED[recipe["combine"]].format(**recipe)} Exported in
+{how.format(**recipe)} Exported in
 {parity["precision"]}; int8 against fp32: probabilities differ by {parity["mean_difference"]} on average, every
 label agrees on {parity["agreement"]:.2%} of sentences.
 Trained {bundle.training["trained_on"]} by bondlore {bundle.code_version}.

@@ -94,7 +94,8 @@ def fit(
     """Train from the recipe's base, or go on from `start`.
 
     `after_epoch(epoch, mean loss)` reports progress. `seen`: articles the base was trained on, of which each epoch
-    shows the share `recipe.replay`. Deterministic for a seed.
+    shows the share `recipe.replay`. With `recipe.base_share`, the result is mixed with the weights of `start`.
+    Deterministic for a seed.
     """
     with _flushed_denormals():
         return _fit(data, reader, narratives, recipe, seed, after_epoch, start, seen)
@@ -128,6 +129,7 @@ def _fit(
     rng = random.Random(seed)
     device = _device()
     model: SentenceTagger = (start or build(narratives, recipe)).to(device)
+    taught = {k: v.clone() for k, v in model.state_dict().items()} if start is not None and recipe.base_share else {}
     torch.manual_seed(seed)
     epochs = [_batches(_drawn(data, seen, recipe.replay, rng), recipe.batch, rng) for _ in range(recipe.epochs)]
     steps = sum(map(len, epochs))
@@ -155,6 +157,9 @@ def _fit(
             after_epoch(epoch, total / max(1, count))
     if mean is not None:
         model.load_state_dict(mean.module.state_dict())
+    for name, value in model.state_dict().items():
+        if name in taught and value.is_floating_point():
+            value.lerp_(taught[name], recipe.base_share)
     model.eval()
     return model
 

@@ -25,7 +25,10 @@ class Recipe:
     learning rate (a quarter in the heads), which costs less; `holdout` trains once, without the first fold, and
     ships that: what it is calibrated on is the very model that ships. `average`: decay of an exponential moving
     average of the weights, which is what is kept (0: the last weights; Polyak and Juditsky 1992). `replay`: share
-    of the articles that the base was trained on already to show again in each epoch. `stance_weight`: weight of
+    of the articles that the base was trained on already to show again in each epoch. `base_share`: how much of the
+    taught base's own weights is mixed into what is kept, which holds what the base knew (Wortsman et al. 2022, Robust
+    fine-tuning of zero-shot models); the base must be a model of the same narratives, and its lines, thresholds and
+    error counts are kept and added to. `stance_weight`: weight of
     the stance loss against presence. `soften`: label smoothing towards the base rate. `threads`: 0 takes what the
     machine has.
     """
@@ -46,6 +49,7 @@ class Recipe:
     polish: int = 0
     average: float = 0.0
     replay: float = 1.0
+    base_share: float = 0.0
     seed: int = 0
     threads: int = 0
     freeze_embeddings: bool = True
@@ -68,7 +72,7 @@ def read(path: Path | str) -> Recipe:
     window = data.pop("window", {})
     if data.get("combine", "soup") not in ("soup", "refit", "holdout"):
         raise InputError(f"combine is {data['combine']!r}", where=str(path), remedy="use soup, refit or holdout")
-    for name in ("average", "replay"):
+    for name in ("average", "replay", "base_share"):
         value = data.get(name, 0.0)
         if not isinstance(value, (int, float)) or not 0 <= value <= 1:
             raise InputError(f"{name} is {value!r}", where=str(path), remedy="use a number from 0 to 1")

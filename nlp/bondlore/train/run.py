@@ -63,6 +63,12 @@ def train(
     fresh = {i for i, key in enumerate(label_files.fingerprints(articles)) if key not in seen}
     everything = set(range(len(articles)))
     head = _head_of(recipe.base, taxonomy)
+    if recipe.base_share and head is None:
+        raise ModelError(
+            "has no heads for these narratives, so its weights cannot be mixed in (base_share)",
+            where=recipe.base or "base",
+            remedy="pass the encoder/ of a model trained on this taxonomy, or set base_share = 0",
+        )
 
     def one(chosen: set[int], seed: int, name: str, *, recipe: Recipe = recipe, start: Any = None) -> Any:
         def after(epoch: int, loss: float) -> None:
@@ -101,11 +107,20 @@ def train(
         states.append(found[0])
         held_out |= {i: pair for i, pair in found[1].items() if i in fresh}
     held_out = dict(sorted(held_out.items()))  # sums must not depend on what was resumed
-    if held_out and len(held_out) < _FEWEST_HELD_OUT:
-        report(f"train: warning: only {len(held_out)} articles are new to the base; the model stays uncalibrated")
+    if parts and len(held_out) < _FEWEST_HELD_OUT:
+        few = f"only {len(held_out)} held-out articles are new to the base"
+        report(f"train: warning: {few}; the model stays uncalibrated (it takes {_FEWEST_HELD_OUT})")
         held_out = {}
-    settled = calibrating.calibrate(held_out, articles, taxonomy) if held_out else _uncalibrated(taxonomy)
+    continued = _home(recipe.base) if recipe.base_share else None
+    if not held_out:
+        settled = _uncalibrated(taxonomy)
+    elif continued is None:
+        settled = calibrating.calibrate(held_out, articles, taxonomy)
+    else:
+        settled = calibrating.carried_over(continued.calibration, held_out, articles, taxonomy)
     confusion = calibrating.count_errors(held_out, articles, taxonomy, settled) if held_out else {}
+    if held_out and continued is not None:
+        confusion = calibrating.added(continued.confusion, confusion)
     if states and recipe.combine == "holdout":
         model = fit.build(len(taxonomy), recipe)
         model.load_state_dict(states[0])
@@ -120,6 +135,7 @@ def train(
                 epochs=recipe.polish,
                 learning_rate=recipe.learning_rate / 2,
                 head_learning_rate=recipe.head_learning_rate / 4,
+                base_share=0.0,
             )
             model = one(everything, recipe.seed, "polish", recipe=gentle, start=model)
     else:
@@ -176,21 +192,26 @@ def _save_tokenizer(tokenizer: Any, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def _seen_by(base: str) -> set[str]:
-    """Fingerprints of the articles a base was trained on: those of the model folder it is the encoder of."""
+def _home(base: str) -> Bundle | None:
+    """The model whose encoder the base is, None for any other base. Raises ModelError."""
     home = Path(base).parent
     if Path(base).name != "encoder" or not (home / bundles.MANIFEST).is_file():
-        return set()
-    return set(bundles.read(home, verify=()).training.get("labels", {}).get("texts", []))
+        return None
+    return bundles.read(home, verify=())
+
+
+def _seen_by(base: str) -> set[str]:
+    """Fingerprints of the articles a base was trained on: those of the model folder it is the encoder of."""
+    home = _home(base)
+    return set(home.training.get("labels", {}).get("texts", [])) if home else set()
 
 
 def _head_of(base: str, taxonomy: Taxonomy) -> Path | None:
     """The heads beside a model folder's encoder, if they are for these narratives: training goes on from them."""
-    home = Path(base).parent
-    if Path(base).name != "encoder" or not (home / bundles.MANIFEST).is_file():
+    home = _home(base)
+    if home is None or home.taxonomy.ids != taxonomy.ids:
         return None
-    found = bundles.read(home, verify=("head.safetensors",))
-    return home / "head.safetensors" if found.taxonomy.ids == taxonomy.ids else None
+    return bundles.check_file(home, "head.safetensors")
 
 
 def _uncalibrated(taxonomy: Taxonomy) -> Calibration:
