@@ -52,3 +52,11 @@ def test_int8_answers_as_fp32_did(tagger):
     parity = tagger.bundle.training["parity"]
     assert parity["mean_difference"] <= 0.01
     assert parity["agreement"] >= 0.99
+
+
+@pytest.mark.shared
+def test_the_article_it_all_began_with_promotes_its_three_stories(tagger, shared):
+    """Each on a page that also says who doubts it: no doubt in it outweighs the claim."""
+    title, _, text = next((shared / "seed").glob("*.txt")).read_text(encoding="utf-8").partition("\n")
+    found = tagger.tag([{"title": title, "text": text}])[0].narratives
+    assert {n: found[n].verdict for n in tagger.taxonomy.core} == dict.fromkeys(tagger.taxonomy.core, "promotes")

@@ -168,3 +168,26 @@ def test_thresholds_are_part_of_the_models_name(copy, tagger):
     data["calibration"]["threshold"][0] += 0.01
     (copy / "bondlore.json").write_text(json.dumps(data))
     assert Tagger.load(copy).model != tagger.model
+
+
+def test_what_is_expected_does_not_change_an_answer(tagger):
+    articles = [Article(str(i), "Bonds slide", f"{CRASH} {i}") for i in range(12)]
+    alone = [tagger.tag_one(a) for a in articles]
+    tagger.expect(articles)
+    assert [tagger.tag_one(a) for a in articles] == alone
+    tagger.expect(articles[:6])
+    assert [tagger.tag_one(a) for a in reversed(articles)] == alone[::-1]
+
+
+def test_threads_do_not_change_an_answer():
+    articles = [Article(str(i), "Bonds slide", f"{CRASH} {i}") for i in range(5)]
+    assert Tagger.load(threads=1).tag(articles) == Tagger.load(threads=3).tag(articles)
+
+
+def test_a_poison_article_costs_itself_alone(tagger):
+    good, bad = Article("g", "Bonds slide", CRASH), Article("b", "Bonds slide", None)  # type: ignore[arg-type]
+    tagger.expect([good, bad, good])
+    assert tagger.tag_one(good).id == "g"
+    with pytest.raises(Exception, match="None"):
+        tagger.tag_one(bad)
+    assert tagger.tag_one(good).id == "g"

@@ -218,21 +218,20 @@ def _intake_keys(paths: Sequence[Path], mapping: Mapping[str, str] | None, zone:
 def tag_store(store: Store, tagger: Tagger) -> Tagged:
     """Tag whatever in the store this model has not read. Kept every few dozen articles: interrupt it freely."""
     waiting = sum(1 for _ in store.untagged(tagger.model))
-    rows: list[dict[str, object]] = []
     failed = 0
     with Progress("tag", total=waiting, unit="articles") as progress:
-        for article in store.untagged(tagger.model):
-            try:
-                rows.append(row(article, tagger.tag_one(article)))
-            except Exception as error:  # one poison article must not stop the day; its row keeps the reason
-                failed += 1
-                rows.append(row(article, None, error=f"{type(error).__name__}: {error}"))
-                progress.step(0, failed=1)
-            if len(rows) >= _TAG_CHUNK:
-                store.save_taggings(rows, model=tagger.model)
-                rows = []
-            progress.step()
-        if rows:
+        articles = iter(store.untagged(tagger.model))
+        while some := list(islice(articles, _TAG_CHUNK)):
+            tagger.expect(some)
+            rows: list[dict[str, object]] = []
+            for article in some:
+                try:
+                    rows.append(row(article, tagger.tag_one(article)))
+                except Exception as error:  # one poison article must not stop the day; its row keeps the reason
+                    failed += 1
+                    rows.append(row(article, None, error=f"{type(error).__name__}: {error}"))
+                    progress.step(0, failed=1)
+                progress.step()
             store.save_taggings(rows, model=tagger.model)
     return Tagged(progress.done - failed, failed)
 
