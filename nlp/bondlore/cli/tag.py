@@ -26,7 +26,11 @@ def parser() -> argparse.ArgumentParser:
     """Arguments of `bondlore tag`."""
     p = builder("tag", "Tag articles: an archive into Parquet, resumable and exactly once; or the store.", _EXAMPLE)
     p.add_argument(
-        "inputs", metavar="INPUT", nargs="*", type=Path, help="JSON Lines, CSV (also .gz), Parquet, folders, 'patterns'"
+        "inputs",
+        metavar="INPUT",
+        nargs="*",
+        type=Path,
+        help="JSON Lines, CSV (also .gz, .zst), Parquet, folders, 'patterns'",
     )
     p.add_argument("--out", type=Path, metavar="DIR", help="where the tagged Parquet goes")
     p.add_argument("--workers", type=positive, metavar="N", help="processes, or Ray actors (default: one a core)")
