@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bondlore.ingest.archive import read_archive
-from bondlore.tag.batch import run, tag_shard
+from bondlore.tag.batch import Pick, plan_only, run, run_shards, tag_shard
 from tiny_model import TinyLoader
 
 _EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.truncate", "fcntl.flock"}
@@ -26,6 +26,11 @@ _EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.truncate", "fcntl.f
 
 def job(source: Path, out: Path, *, workers: int = 1, delay: float = 0.0) -> Any:
     return run([source], out, workers=workers, shard_size=6, load=TinyLoader(delay=delay), quiet=True)
+
+
+def tasks(out: Path, delay: float) -> None:
+    """All shards of a plan as one task of somebody else's scheduler."""
+    run_shards(out, Pick(0, 1), load=TinyLoader(delay=delay), quiet=True)
 
 
 def in_child(work: Callable[[], None]) -> int:
@@ -122,6 +127,29 @@ def times_mode(source: Path, work: Path, kills: int, seed: int, workers: int, lo
     return out
 
 
+def tasks_mode(source: Path, work: Path, kills: int, seed: int, longest: float) -> list[dict[str, Any]]:
+    """Two tasks of the same shards at once, killed after random times until one gets to the end."""
+    rng = random.Random(seed)
+    out: list[dict[str, Any]] = []
+    done = 0
+    while done < kills:
+        folder = work / f"tasks-{len(out)}"
+        plan_only([source], folder, shard_size=6, load=TinyLoader(), quiet=True)
+        codes = [1]
+        while 0 not in codes[-2:]:
+            pids = [in_child(lambda folder=folder: tasks(folder, 0.002)) for _ in range(2)]
+            time.sleep(rng.uniform(0, longest))
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+            codes += [ended(pid) for pid in pids]
+            assert set(codes[1:]) <= {0, -signal.SIGKILL}, codes
+            done += codes[-2:].count(-signal.SIGKILL)
+        left = state(folder)
+        codes.append(ended(in_child(lambda folder=folder: job(source, folder))))  # a whole run tidies up after tasks
+        out.append({"folder": folder.name, "codes": codes[1:], **left})
+    return out
+
+
 def warm(source: Path) -> None:
     """Load here what a job loads lazily, so that it is loaded once; nothing that starts a thread."""
     tag_shard([next(iter(read_archive([source])))], TinyLoader()(1))
@@ -136,6 +164,8 @@ def main(mode: str, source: str, work: str, *rest: str) -> None:
         result: Any = steps_mode(Path(source), Path(work), int(rest[0]), int(rest[1]))
     elif mode == "times":
         result = times_mode(Path(source), Path(work), int(rest[0]), int(rest[1]), int(rest[2]), float(rest[3]))
+    elif mode == "tasks":
+        result = tasks_mode(Path(source), Path(work), int(rest[0]), int(rest[1]), float(rest[2]))
     else:  # one slow job, not quiet, for the tests of Ctrl-C
         load, workers, engine = TinyLoader(delay=0.05), int(rest[0]), None
         if mode == "ray":

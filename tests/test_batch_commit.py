@@ -78,7 +78,29 @@ def test_a_lost_commit_is_made_again_without_tagging(out, again):
     assert (out / "COMMITTED.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("damage", ["missing", "truncated", "footer"])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 9}'])
+def test_a_damaged_commit_is_said_and_made_again_without_tagging(out, again, text):
+    before = (out / "COMMITTED.json").read_bytes()
+    (out / "COMMITTED.json").write_text(text)
+    with pytest.raises(BatchError, match=r"cannot be understood .*; run the same `bondlore tag` again"):
+        read_tagged(out)
+    assert again().shards_done == 0
+    assert (out / "COMMITTED.json").read_bytes() == before
+
+
+def test_a_commit_that_names_a_shard_since_made_anew_is_made_anew_too(out, again):
+    """As after a power cut between the two: the new shard is there, but so is the old commit."""
+    old = (out / "COMMITTED.json").read_text()
+    data = json.loads(old)
+    data["files"][1]["sha256"] = "0" * 64
+    (out / "COMMITTED.json").write_text(json.dumps(data))
+    with pytest.raises(BatchError, match="hash differs"):
+        read_tagged(out)
+    assert again().shards_done == 0
+    assert (out / "COMMITTED.json").read_text() == old
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "footer", "inside"])
 def test_a_shard_is_done_only_if_its_parquet_file_agrees(out, again, damage):
     path = out / "shards" / "shard-00002.parquet"
     whole = path.read_bytes()
@@ -86,6 +108,9 @@ def test_a_shard_is_done_only_if_its_parquet_file_agrees(out, again, damage):
         path.unlink()
     elif damage == "truncated":
         path.write_bytes(whole[:100])
+    elif damage == "inside":  # size and magic bytes are right, what the footer says is not
+        size = int.from_bytes(whole[-8:-4], "little")
+        path.write_bytes(whole[: -8 - size] + b"\xff" * size + whole[-8:])
     else:
         path.write_bytes(whole[:-8] + b"garbage!")
     with pytest.raises(BatchError, match=r"shard-00002.parquet: (is not the file|cannot be read)"):

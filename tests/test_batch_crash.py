@@ -94,6 +94,13 @@ def test_killed_at_random_times(source, untouched, tmp_path, workers, kills, lon
     check_all(results, tmp_path, untouched, workers=workers)
 
 
+@pytest.mark.slow
+def test_tasks_of_the_same_shards_killed_at_random_times(source, untouched, tmp_path):
+    results = drive("tasks", source, tmp_path, 40, 3, 0.25)
+    check_all(results, tmp_path, untouched, workers=2)
+    assert all(r["committed"] for r in results), "the task that got to the end committed"
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_ctrl_c_says_how_to_go_on_and_leaves_nothing_half_written(source, untouched, tmp_path, workers):
     out = tmp_path / "out"

@@ -31,13 +31,24 @@ def as_gzip(path, items):
     path.write_bytes(gzip.compress("".join(json.dumps(item) + "\n" for item in items).encode()))
 
 
+def as_zstd(path, items):
+    with pa.CompressedOutputStream(str(path), "zstd") as stream:
+        stream.write("".join(json.dumps(item) + "\n" for item in items).encode())
+
+
 def as_parquet(path, items):
     pq.write_table(pa.Table.from_pylist(items), path)
 
 
 @pytest.mark.parametrize(
     ("name", "write"),
-    [("a.jsonl", archive), ("a.jsonl.gz", as_gzip), ("a.csv", as_csv), ("a.parquet", as_parquet)],
+    [
+        ("a.jsonl", archive),
+        ("a.jsonl.gz", as_gzip),
+        ("a.jsonl.zst", as_zstd),
+        ("a.csv", as_csv),
+        ("a.parquet", as_parquet),
+    ],
 )
 def test_every_format_gives_the_same_table(tmp_path, name, write):
     write(tmp_path / name, rows(20))

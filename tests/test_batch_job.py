@@ -6,19 +6,25 @@ import gzip
 import io
 import json
 import os
+import re
 import resource
 import signal
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from bondlore.errors import BatchError, InputError
+from bondlore.ingest.archive import read_archive
 from bondlore.progress import Progress
-from bondlore.tag.batch import local, read_tagged, run
+from bondlore.tag.batch import local, plan_only, read_tagged, run
 from bondlore.tag.batch.folder import Folder
 from bondlore.tag.batch.plan import read_plan
-from bondlore.tag.batch.work import Job
+from bondlore.tag.batch.work import Job, Order
+from bondlore.tagging import row as tagging_row
 from bondlore.tagging import schema
 from tiny_model import TAXONOMY, TinyLoader, archive, rows
 
@@ -53,8 +59,6 @@ def test_every_article_becomes_one_row_in_the_order_of_the_input(source, out):
 def test_the_rows_are_what_the_tagger_says(source, out):
     tag(source, out)
     tagger = TinyLoader()(1)
-    from bondlore.ingest.archive import read_archive
-
     for article, row in zip(read_archive([source]), read_tagged(out).to_pylist(), strict=True):
         tagging = tagger.tag_one(article)
         assert (row["gate"], row["primary"], row["model"]) == (tagging.gate, tagging.primary, tagger.model)
@@ -116,6 +120,18 @@ def test_limit_takes_the_first_articles(source, out):
     assert read_tagged(out)["id"].to_pylist() == [f"a{i}" for i in range(5)]
 
 
+def test_a_date_that_lay_ahead_when_planned_does_not_change_the_articles_when_they_are_laid_out_anew(tmp_path, out):
+    items = rows(10)
+    items[4]["published"] = "2025-05-20T12:00:00Z"
+    source = archive(tmp_path / "a.jsonl", items)
+    tag(source, out, clock=lambda: datetime(2025, 5, 1, tzinfo=UTC))
+    before = shards(out)
+    assert read_tagged(out)["published_at"][4].as_py() is None
+    (out / "shards" / "shard-00000.parquet").unlink()
+    assert tag(source, out, clock=lambda: datetime(2025, 6, 1, tzinfo=UTC)).shards_done == 1
+    assert shards(out) == before
+
+
 def test_columns_can_be_named(tmp_path, out):
     odd = [{"id": r["id"], "kop": r["title"], "inhoud": r["text"]} for r in rows(4)]
     tag(archive(tmp_path / "a.jsonl", odd), out, mapping={"title": "kop", "text": "inhoud"})
@@ -159,14 +175,62 @@ def test_a_killed_worker_costs_only_its_shard_which_is_tagged_again(tmp_path, ou
     assert read_tagged(out)["id"].to_pylist() == [f"a{i}" for i in range(20)]
 
 
-def test_a_shard_that_kills_every_worker_stops_the_job_and_keeps_the_others(tmp_path, out):
+def test_an_article_that_kills_every_process_becomes_an_error_row_and_costs_no_other(tmp_path, out, capsys):
     items = rows(24)
-    items[23]["text"] = "w1 deadly w2."
+    items[20]["text"] = "w1 deadly w2."
+    deadly = TinyLoader(marker=str(tmp_path / "died"), again=True)
+    report = tag(archive(tmp_path / "a.jsonl", items), out, workers=2, load=deadly, quiet=False)
+    table = read_tagged(out).to_pylist()
+    assert [r["id"] for r in table] == [f"a{i}" for i in range(24)]
+    assert [(r["id"], r["error"]) for r in table if r["status"] == "error"] == [
+        ("a20", "killed the process that read it (signal 9)")
+    ]
+    assert (report.rows, report.errors) == (24, 1)
+    assert "tag: 24/24 articles" in capsys.readouterr().err
+
+
+def test_a_shard_of_which_many_articles_kill_stops_the_job_and_keeps_the_others(tmp_path, out):
+    items = rows(24)
+    for item in items[16:]:
+        item["text"] = "w1 deadly w2."
     source = archive(tmp_path / "a.jsonl", items)
     deadly = TinyLoader(marker=str(tmp_path / "died"), again=True)
-    with pytest.raises(BatchError, match=r"shard-00002: 2 worker processes died on it \(signal 9\).*finished shards"):
+    with pytest.raises(BatchError, match=r"shard-00002: 5 worker processes died on it \(signal 9\).*finished shards"):
         tag(source, out, workers=2, load=deadly)
     assert tag(source, out).shards_skipped == 2
+
+
+@dataclass(frozen=True)
+class Unloadable(TinyLoader):
+    def __call__(self, threads):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_model_that_kills_every_process_while_it_is_loaded_stops_the_job(source, out):
+    with pytest.raises(BatchError, match=r"shard-0000\d: 2 worker processes died on it \(signal 9\)"):
+        tag(source, out, workers=2, load=Unloadable())
+
+
+# copies
+
+
+def test_copies_are_read_once_and_counted_and_get_the_rows_they_would_have_had(tmp_path, out):
+    items = rows(20)
+    for k in (3, 9, 15):
+        items[k] |= {"title": items[0]["title"], "text": items[0]["text"]}
+    source = archive(tmp_path / "a.jsonl", items)
+    report = tag(source, out)
+    assert report.copies == 3
+    table = read_tagged(out).to_pylist()
+    assert [r["id"] for r in table] == [f"a{i}" for i in range(20)]
+    tagger = TinyLoader()(1)
+    for article, row in zip(read_archive([source]), table, strict=True):
+        plain = {k: v for k, v in row.items() if k.startswith(("p_", "v_")) or k in ("id", "primary", "gate")}
+        built = tagging_row(article, tagger.tag_one(article))
+        assert plain == {k: pytest.approx(built.get(k), abs=1e-6) for k in plain}
+    tag(source, tmp_path / "two", workers=2)
+    assert shards(tmp_path / "two") == shards(out)
+    assert tag(source, out).copies == 3, "also of shards done before"
 
 
 def test_a_worker_with_another_model_is_refused(source, out):
@@ -174,8 +238,19 @@ def test_a_worker_with_another_model_is_refused(source, out):
     plan = read_plan(Folder(out))
     (out / "done" / "shard-00000.json").unlink()
     job = Job(str(out), plan.fingerprint.id, "other@0")
-    with Progress("tag", quiet=True) as progress, pytest.raises(BatchError, match="the model changed during the job"):
-        local.tag_in_processes(plan.shards[:1], job, TinyLoader(), progress, print, workers=1, threads=1)
+    order = Order(plan.shards[:1], job, TinyLoader(), Progress("tag", quiet=True), print)
+    for tag_them in (local.tag_here, partial(local.tag_in_processes, workers=1)):
+        with pytest.raises(BatchError, match="the model changed during the job"):
+            tag_them(order, threads=1)
+
+
+def test_progress_tells_what_is_done_the_rate_the_time_left_and_errors(tmp_path, capsys, monkeypatch):
+    items = rows(20)
+    items[5]["text"] = "w1 poison w2."
+    monkeypatch.setattr("bondlore.progress._EVERY", (0.0, 0.0))
+    tag(archive(tmp_path / "a.jsonl", items), tmp_path / "out", load=TinyLoader(delay=0.005), quiet=False)
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("tag: ")]
+    assert re.fullmatch(r"tag: 10/20 articles, [\d.]+ articles/s, 1 error, \d+s left", lines[9])
 
 
 def test_progress_counts_articles_and_errors_whoever_tags(tmp_path, capsys):
@@ -207,6 +282,74 @@ def test_a_folder_of_another_job_is_refused_and_left_alone(source, out, change, 
         tag(source, out, **change)
     assert shards(out) == before
     assert read_tagged(out).num_rows == 30
+
+
+def reworded(taxonomy):
+    first, *others = taxonomy.narratives
+    return replace(taxonomy, narratives=(replace(first, definition="something else"), *others))
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda b: replace(b, files={"tokenizer.json": "0" * 64}), "model"),
+        (lambda b: replace(b, files={"model.onnx": "0" * 64}), "model"),
+        (lambda b: replace(b, window=replace(b.window, context=1)), "model"),
+        (lambda b: replace(b, calibration=replace(b.calibration, threshold=(0.6, 0.7))), "model"),
+        (lambda b: replace(b, taxonomy=reworded(b.taxonomy)), "taxonomy"),
+    ],
+)
+def test_whatever_decides_an_answer_makes_another_job(source, out, change, named):
+    class Changed(TinyLoader):
+        def bundle(self):
+            return change(super().bundle())
+
+    plan_only([source], out, load=TinyLoader(), quiet=True)
+    with pytest.raises(BatchError, match=rf"belongs to another job: it differs in .*{named} \("):
+        plan_only([source], out, load=Changed(), quiet=True)
+
+
+def test_other_code_is_another_job(source, out, monkeypatch):
+    plan_only([source], out, load=TinyLoader(), quiet=True)
+    monkeypatch.setattr("bondlore.__version__", "99.0")
+    with pytest.raises(BatchError, match=r"differs in code \(0.* there, 99.0 now\)"):
+        plan_only([source], out, load=TinyLoader(), quiet=True)
+
+
+def test_a_finished_job_needs_no_weights(source, out):
+    class Weightless(TinyLoader):
+        def __call__(self, threads):
+            raise AssertionError("loaded")
+
+    tag(source, out)
+    assert tag(source, out, load=Weightless()).shards_done == 0
+
+
+def test_every_file_is_on_the_disk_before_its_name_is_and_the_commit_comes_last(source, out, monkeypatch):
+    acts = []
+    fsync, rename = os.fsync, Path.replace
+
+    def synced(descriptor):
+        acts.append(("sync", Path(f"/proc/self/fd/{descriptor}").readlink().relative_to(out).as_posix()))
+        fsync(descriptor)
+
+    def renamed(self, target):
+        acts.append(("name", self.relative_to(out).as_posix(), Path(target).relative_to(out).as_posix()))
+        return rename(self, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", renamed)
+    tag(source, out)
+    order = [act[2] for act in acts if act[0] == "name"]
+    for place, act in enumerate(acts):
+        if act[0] == "name":
+            assert acts[place - 1] == ("sync", act[1])
+            assert acts[place + 1] == ("sync", Path(act[2]).parent.as_posix())
+    assert order[-1] == "COMMITTED.json"
+    assert order.index("manifest.json") == 6, "after the articles of four shards, the time of the plan, the rejects"
+    for k in range(4):
+        table, record = order.index(f"shards/shard-0000{k}.parquet"), order.index(f"done/shard-0000{k}.json")
+        assert order.index("manifest.json") < table < record
 
 
 def test_changed_input_is_another_job(source, out):

@@ -19,7 +19,7 @@ from bondlore.progress import Progress
 from bondlore.tag.batch import plan_only, read_tagged, run
 from bondlore.tag.batch.folder import Folder
 from bondlore.tag.batch.plan import read_plan
-from bondlore.tag.batch.work import Job
+from bondlore.tag.batch.work import Job, Order
 from tiny_model import TinyLoader, archive, rows
 
 HERE = Path(__file__).parent
@@ -173,10 +173,11 @@ def test_a_worker_with_another_model_is_refused(source, tmp_path, cluster):
 
     out = tmp_path / "out"
     plan_only([source], out, shard_size=6, load=TinyLoader(), quiet=True)
-    plan, tagger = read_plan(Folder(out)), TinyLoader()(1)
-    engine, job = Ray(1, cluster.address), Job(str(out), plan.fingerprint.id, tagger.bundle.id)
+    plan = read_plan(Folder(out))
+    job = Job(str(out), plan.fingerprint.id, TinyLoader().bundle().id)
+    order = Order(plan.shards[:1], job, TinyLoader("other"), Progress("tag", quiet=True), print)
     with pytest.raises(BatchError, match="the model changed during the job"):
-        engine.tag(plan.shards[:1], job, tagger, TinyLoader("other"), Progress("tag", quiet=True), print)
+        Ray(1, cluster.address).tag(order)
     assert not (out / "done").exists()
 
 

@@ -85,6 +85,30 @@ def test_tasks_at_the_same_time_even_on_the_same_shard_do_no_harm(source, out, u
     assert result(out) == result(untouched)
 
 
+def test_a_task_overtaken_by_another_that_commits_and_tidies_up_does_no_harm(source, out, untouched):
+    plan(source, out)
+    reports = []
+
+    class Slow(TinyLoader):
+        def __call__(self, threads):
+            tagger = super().__call__(threads)
+            inner = tagger.tag_one
+
+            def tag_one(article):
+                if not reports:  # with the first article in hand, another task does the whole plan
+                    reports.append(None)
+                    reports.append(task(out, "0/1"))
+                return inner(article)
+
+            tagger.tag_one = tag_one
+            return tagger
+
+    assert task(out, "0/1", load=Slow()).left == 0
+    assert reports[1].left == 0
+    assert result(out) == result(untouched)
+    assert not list(out.glob("input/*"))
+
+
 def test_a_task_done_before_is_not_done_again(source, out):
     plan(source, out)
     task(out, "1")

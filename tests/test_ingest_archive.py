@@ -74,10 +74,48 @@ def test_json_lines(tmp_path: Path) -> None:
     assert read(jsonl(tmp_path / "a.jsonl", *ROWS)) == WANT
 
 
-def test_gzipped_json_lines(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl.gz"
-    path.write_bytes(gzip.compress(jsonl(tmp_path / "x.ndjson", *ROWS).read_bytes()))
+def zstd(data: bytes) -> bytes:
+    out = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(out, "zstd") as stream:
+        stream.write(data)
+    return bytes(out.getvalue())
+
+
+PACK = {".gz": gzip.compress, ".zst": zstd}
+
+
+@pytest.mark.parametrize("packing", PACK)
+def test_packed_json_lines(tmp_path: Path, packing: str) -> None:
+    path = tmp_path / f"a.jsonl{packing}"
+    path.write_bytes(PACK[packing](jsonl(tmp_path / "x.ndjson", *ROWS).read_bytes()))
     assert read(path) == WANT
+
+
+@pytest.mark.parametrize("packing", PACK)
+def test_packed_parts_one_after_another_are_one_file(tmp_path: Path, packing: str) -> None:
+    path = tmp_path / f"A.JSONL{packing.upper()}"
+    parts = (PACK[packing](jsonl(tmp_path / f"{i}.ndjson", row).read_bytes()) for i, row in enumerate(ROWS))
+    path.write_bytes(b"".join(parts))
+    assert read(path) == WANT
+
+
+@pytest.mark.parametrize("packing", PACK)
+def test_a_bomb_is_stopped(tmp_path: Path, packing: str) -> None:
+    path = tmp_path / f"bomb.jsonl{packing}"
+    path.write_bytes(PACK[packing]((b" " * 1_000_000 + b"\n") * 60))
+    assert path.stat().st_size < 100_000
+    with pytest.raises(
+        InputError, match=r"bomb\.jsonl\..*: swells to more than 200 times its size; unpack it yourself"
+    ):
+        read(path)
+
+
+def test_zstd_that_asks_for_more_memory_than_decompressors_give_is_refused(tmp_path: Path) -> None:
+    """A frame whose header claims a window of 1.75 TB, the format's largest."""
+    path = tmp_path / "a.jsonl.zst"
+    path.write_bytes(bytes.fromhex("28b52ffd 00 ff") + zstd(b"x" * 50)[6:])
+    with pytest.raises(InputError, match=r"is not a whole zstd file \(.*(memory|window)"):
+        read(path)
 
 
 @pytest.mark.parametrize(("name", "delimiter"), [("a.csv", ","), ("a.csv", ";"), ("a.tsv", "\t")])
@@ -92,9 +130,10 @@ def test_csv_with_a_byte_order_mark_and_line_ends_in_quotes(tmp_path: Path) -> N
     assert (got.title, got.text) == ('A "b"', "one\ntwo")
 
 
-def test_gzipped_csv(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv.gz"
-    path.write_bytes(gzip.compress(table(tmp_path / "x.csv", *ROWS).read_bytes()))
+@pytest.mark.parametrize("packing", PACK)
+def test_packed_csv(tmp_path: Path, packing: str) -> None:
+    path = tmp_path / f"a.csv{packing}"
+    path.write_bytes(PACK[packing](table(tmp_path / "x.csv", *ROWS).read_bytes()))
     assert read(path) == WANT
 
 
@@ -305,6 +344,10 @@ def unreadable(tmp_path: Path) -> dict[str, tuple[Path, str]]:
         "words.jsonl": (b"these are words\nand more\n", "no row can be read"),
         "not.jsonl.gz": (b"not gzip", "not a whole gzip file"),
         "cut.jsonl.gz": (gzip.compress(b'{"title": "T"}\n' * 5000)[:-20], "after row"),
+        "not.jsonl.zst": (b"not zstd", "not a whole zstd file"),
+        "cut.jsonl.zst": (zstd(b'{"title": "T"}\n' * 5000)[:-5], r"after row \d+: is not a whole zstd file"),
+        "empty.csv.zst": (zstd(b""), "is empty"),
+        "odd.parquet.zst": (b"x", "no known format"),
         "not.parquet": (b"PAR1 nonsense", "not a readable Parquet"),
         "latin.csv": ("title\nÜber\n".encode("latin-1"), "row 2: is not UTF-8"),
         "quote.csv": (b'title,text\n"open,b\n', "is not CSV"),
@@ -320,7 +363,7 @@ def unreadable(tmp_path: Path) -> dict[str, tuple[Path, str]]:
 
 NAMES = (
     "empty.jsonl blank.jsonl empty.csv header.csv words.jsonl not.jsonl.gz cut.jsonl.gz not.parquet latin.csv "
-    "quote.csv odd.xyz folder none"
+    "not.jsonl.zst cut.jsonl.zst empty.csv.zst odd.parquet.zst quote.csv odd.xyz folder none"
 )
 
 

@@ -51,18 +51,27 @@ def parquet() -> bytes:
     return out.getvalue()
 
 
+def zstd(data: bytes) -> bytes:
+    out = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(out, "zstd") as stream:
+        stream.write(data)
+    return bytes(out.getvalue())
+
+
 def test_a_zip_is_read_by_its_members(tmp_path: Path) -> None:
     members = {
         "a/lines.jsonl": LINE % (1, 1),
         "a/page.html": HTML.encode(),
         "b.csv": b"title\nIn CSV\n",
         "c.parquet": parquet(),
+        "d.csv.gz": gzip.compress(b"title\nIn gzip\n"),
+        "e.csv.zst": zstd(b"title\nIn zstd\n"),
         "readme.md": b"not read",
         "__MACOSX/._b.csv": b"not read",
         ".hidden.csv": b"not read",
     }
     got = read(zipped(tmp_path / "a.zip", members))
-    assert [a.title for a in got] == ["Yields rise 1", "Yields rise", "In CSV", "In Parquet"]
+    assert [a.title for a in got] == ["Yields rise 1", "Yields rise", "In CSV", "In Parquet", "In gzip", "In zstd"]
 
 
 @pytest.mark.parametrize("name", ["../../etc/a.jsonl", "/etc/a.jsonl", "a/../../b.jsonl", "C:\\a.jsonl", "..\\a.jsonl"])

@@ -63,12 +63,16 @@ class TinyLoader:
     delay: float = 0.0  # seconds a window
     marker: str = ""
     again: bool = False
+    runtime: str = ""
 
     def __call__(self, threads: int) -> Tagger:
         tokenizer = Tokenizer(WordLevel({w: i for i, w in enumerate(WORDS)}, unk_token="[UNK]"))
         tokenizer.pre_tokenizer = Whitespace()
+        return Tagger(self.bundle(), HashRuntime(self), tokenizer)
+
+    def bundle(self) -> Bundle:
         calibration = Calibration((1.0, 1.0), (0.0, 0.0), (0.6, 0.6), 0.5, ArticleCalibration(-0.5, 1.0, 0.3))
-        bundle = Bundle(
+        return Bundle(
             name=self.name,
             taxonomy=TAXONOMY,
             window=WindowPlan(max_tokens=48, max_sentence=20, max_title=10),
@@ -76,7 +80,6 @@ class TinyLoader:
             special={"cls": 1, "sep": 2},
             files={},
         )
-        return Tagger(bundle, HashRuntime(self), tokenizer)
 
 
 def rows(n: int, *, start: int = 0, words: int = 12) -> list[dict[str, str]]:

@@ -94,10 +94,14 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class Tagged:
-    """Articles tagged now, and those that failed (kept with their reason, tried again next time)."""
+    """Articles tagged now, and those that failed (kept with their reason, tried again next time).
+
+    `copies` of them have the very words of another and were given its answer.
+    """
 
     done: int
     failed: int
+    copies: int = 0
 
 
 def poll_feeds(
@@ -217,23 +221,26 @@ def _intake_keys(paths: Sequence[Path], mapping: Mapping[str, str] | None, zone:
 
 def tag_store(store: Store, tagger: Tagger) -> Tagged:
     """Tag whatever in the store this model has not read. Kept every few dozen articles: interrupt it freely."""
+    from bondlore.tag.cache import Remembering
+
+    reader = Remembering(tagger)
     waiting = sum(1 for _ in store.untagged(tagger.model))
     failed = 0
     with Progress("tag", total=waiting, unit="articles") as progress:
         articles = iter(store.untagged(tagger.model))
         while some := list(islice(articles, _TAG_CHUNK)):
-            tagger.expect(some)
+            reader.expect(some)
             rows: list[dict[str, object]] = []
             for article in some:
                 try:
-                    rows.append(row(article, tagger.tag_one(article)))
+                    rows.append(row(article, reader.tag_one(article)))
                 except Exception as error:  # one poison article must not stop the day; its row keeps the reason
                     failed += 1
                     rows.append(row(article, None, error=f"{type(error).__name__}: {error}"))
                     progress.step(0, failed=1)
                 progress.step()
             store.save_taggings(rows, model=tagger.model)
-    return Tagged(progress.done - failed, failed)
+    return Tagged(progress.done - failed, failed, reader.copies)
 
 
 def load_yields(path: Path | None = None) -> Yields:

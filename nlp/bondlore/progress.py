@@ -11,6 +11,7 @@ from typing import TextIO, TypeVar
 __all__ = ["Progress", "say", "track"]
 
 T = TypeVar("T")
+_EVERY = (0.2, 5.0)  # seconds between two lines: on a terminal, in a log
 
 
 def say(message: str, stream: TextIO | None = None) -> None:
@@ -45,7 +46,7 @@ class Progress:
         self._before = before
         self._out = stream or sys.stderr
         self._live = self._out.isatty()
-        self._every = every if every is not None else (0.2 if self._live else 5.0)
+        self._every = every if every is not None else _EVERY[not self._live]
         self._clock, self._quiet = clock, quiet
         self._start = self._last = clock()
 

@@ -21,7 +21,7 @@ _EXAMPLE = (
 def parser() -> argparse.ArgumentParser:
     """Arguments of `bondlore import`."""
     summary = (
-        "Read an archive into the store: JSON Lines and CSV (also .gz), Parquet, Hugging Face data sets on disk, "
+        "Read an archive into the store: JSON Lines and CSV (also .gz, .zst), Parquet, Hugging Face data sets on disk, "
         "WARC, GDELT, ZIP, folders of text or HTML. Interrupted, it goes on where it stopped."
     )
     p = builder("import", summary, _EXAMPLE)

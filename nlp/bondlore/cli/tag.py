@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bondlore.cli.options import add_db, add_model, builder, database, mapping, positive, print_json
-from bondlore.errors import InputError
+from bondlore.errors import InputError, MissingExtraError
 from bondlore.progress import say
+from bondlore.tag.runtime import PRECISIONS
 
 if TYPE_CHECKING:
     from bondlore.tag.batch import Pick
     from bondlore.tag.batch.engine import Engine
+    from bondlore.tag.batch.work import Loader
 
 __all__ = ["parser", "run"]
 
@@ -26,7 +28,11 @@ def parser() -> argparse.ArgumentParser:
     """Arguments of `bondlore tag`."""
     p = builder("tag", "Tag articles: an archive into Parquet, resumable and exactly once; or the store.", _EXAMPLE)
     p.add_argument(
-        "inputs", metavar="INPUT", nargs="*", type=Path, help="JSON Lines, CSV (also .gz), Parquet, folders, 'patterns'"
+        "inputs",
+        metavar="INPUT",
+        nargs="*",
+        type=Path,
+        help="JSON Lines, CSV (also .gz, .zst), Parquet, folders, 'patterns'",
     )
     p.add_argument("--out", type=Path, metavar="DIR", help="where the tagged Parquet goes")
     p.add_argument("--workers", type=positive, metavar="N", help="processes, or Ray actors (default: one a core)")
@@ -37,6 +43,17 @@ def parser() -> argparse.ArgumentParser:
         "--address",
         metavar="HOST:PORT",
         help="the Ray cluster to join (default: $RAY_ADDRESS, else one is started here)",
+    )
+    p.add_argument(
+        "--device",
+        choices=("cpu", "cuda", "torch-cpu"),
+        default="cpu",
+        help="where the model runs: the processor; a GPU in bf16, or torch in fp32 (both need bondlore[train])",
+    )
+    p.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        help="of --device cpu (default: the faster one here; the tasks and workers of one job share theirs)",
     )
     p.add_argument("--limit", type=positive, metavar="N", help="the first N articles only")
     p.add_argument("--shard-size", type=positive, metavar="N", help="articles a file (default 256)")
@@ -78,6 +95,12 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(
             "--engine ray tags whole archives", where="bondlore tag", remedy="name an INPUT, or leave --engine out"
         )
+    if args.device != "cpu" and (args.engine == "ray" or not args.out):
+        raise InputError(
+            f"--device {args.device} is for archives tagged on this machine",
+            where="bondlore tag",
+            remedy="name an INPUT and --out with --engine local, or leave --device out",
+        )
     if args.shard:
         return _shards(args)
     if not args.inputs and args.out:
@@ -93,14 +116,13 @@ def _archive(args: argparse.Namespace) -> int:
     from bondlore.tag.batch import run as run_batch
     from bondlore.tag.batch.inputs import expand
     from bondlore.tag.batch.job import SHARD_SIZE
-    from bondlore.tag.runtime import available_cores
 
     columns = mapping(args.map)
-    engine = _engine(args)
+    engine, load = _engine(args), _load(args)
     next(read_archive(expand(args.inputs), mapping=columns, rejects=[]))  # unusable input leaves no folder behind
     size = args.shard_size or SHARD_SIZE
     if args.plan_only:
-        plan = plan_only(args.inputs, args.out, model=args.model, limit=args.limit, mapping=columns, shard_size=size)
+        plan = plan_only(args.inputs, args.out, load=load, limit=args.limit, mapping=columns, shard_size=size)
         if args.json:
             print_json(asdict(plan))
         else:
@@ -112,8 +134,8 @@ def _archive(args: argparse.Namespace) -> int:
     done = run_batch(
         args.inputs,
         args.out,
-        model=args.model,
-        workers=args.workers or available_cores(),
+        load=load,
+        workers=_workers(args),
         limit=args.limit,
         mapping=columns,
         shard_size=size,
@@ -125,9 +147,13 @@ def _archive(args: argparse.Namespace) -> int:
     else:
         print(
             f"{done.rows} articles in {args.out} ({done.errors} errors, {done.rejects} rows refused);"
-            f" {done.shards_done} shards tagged now, {done.shards_skipped} done before"
+            f" {done.shards_done} shards tagged now, {done.shards_skipped} done before{_copies(done.copies, done.rows)}"
         )
     return 3 if done.errors or done.rejects else 0
+
+
+def _copies(copies: int, rows: int) -> str:
+    return f"; {copies} articles ({copies / rows:.1%}) are word for word others, read once" if copies else ""
 
 
 def _engine(args: argparse.Namespace) -> Engine | None:
@@ -139,16 +165,39 @@ def _engine(args: argparse.Namespace) -> Engine | None:
     return Ray(args.workers, args.address)
 
 
+def _load(args: argparse.Namespace) -> Loader:
+    """What loads the model where it is to run. Raises MissingExtraError, InputError where there is no such device."""
+    if args.device == "cpu":
+        from bondlore.tag.batch.job import LoadModel
+
+        return LoadModel(args.model, args.precision) if args.precision else LoadModel(args.model)
+    try:
+        from bondlore.train.device import LoadOnDevice
+    except ImportError as error:
+        raise MissingExtraError("train", str(error.name)) from error
+    load = LoadOnDevice(args.model, args.device)
+    if not args.plan_only:  # that may be done on a machine without one
+        load.check()
+    return load
+
+
+def _workers(args: argparse.Namespace) -> int:
+    from bondlore.tag.runtime import available_cores
+
+    if args.workers:
+        return int(args.workers)
+    return 1 if args.device == "cuda" else available_cores()  # several on one GPU would share its memory
+
+
 def _shards(args: argparse.Namespace) -> int:
     from bondlore.tag.batch import run_shards
-    from bondlore.tag.runtime import available_cores
 
     done = run_shards(
         args.out,
         args.shard,
         inputs=args.inputs,
-        model=args.model,
-        workers=args.workers or available_cores(),
+        load=_load(args),
+        workers=_workers(args),
         limit=args.limit,
         mapping=mapping(args.map),
         shard_size=args.shard_size,
@@ -159,7 +208,7 @@ def _shards(args: argparse.Namespace) -> int:
         rest = f"{done.left} of the plan are left" if done.left else "that was the last: the archive is committed"
         print(
             f"{done.rows} articles ({done.errors} errors); {done.shards_done} shards tagged now,"
-            f" {done.shards_skipped} done before; {rest}"
+            f" {done.shards_skipped} done before{_copies(done.copies, done.rows)}; {rest}"
         )
     return 3 if done.errors else 0
 
@@ -170,12 +219,12 @@ def _store(args: argparse.Namespace) -> int:
     from bondlore.tag.tagger import Tagger
 
     with Store.open(database(args), create=False) as store:
-        tagger = Tagger.load(args.model)
+        tagger = Tagger.load(args.model, precision=args.precision)
         done = tag_store(store, tagger)
     if done.failed:
         say(f"tag: {done.failed} articles failed; their rows keep the reason, and the next run tries them again")
     if args.json:
-        print_json({"done": done.done, "failed": done.failed, "model": tagger.model})
+        print_json({"done": done.done, "failed": done.failed, "copies": done.copies, "model": tagger.model})
     else:
-        print(f"{done.done} articles tagged by {tagger.model}, {done.failed} failed")
+        print(f"{done.done} articles tagged by {tagger.model}, {done.failed} failed{_copies(done.copies, done.done)}")
     return 3 if done.failed else 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
 import json
 import re
 import tempfile
@@ -17,7 +16,7 @@ from bondlore.article import Article
 from bondlore.errors import InputError
 from bondlore.ingest import gdelt, warc
 from bondlore.ingest.rows import RowReader
-from bondlore.ingest.sources import REMEDY, Source
+from bondlore.ingest.sources import REMEDY, Source, bounded
 from bondlore.ingest.text import plain
 
 __all__ = ["Row", "rows"]
@@ -68,19 +67,29 @@ def rows(source: Source, reader: RowReader) -> Iterator[Row]:
             remedy="get the file again",
         ) from error
     except OSError as error:
+        if source.packing == ".zst" and error.errno is None:  # Arrow's decompressor knows no error of its own
+            raise InputError(
+                f"is not a whole zstd file ({error})",
+                where=f"{source.name}, after row {number}",
+                remedy="get the file again",
+            ) from error
         reason = error.strerror or str(error)
         raise InputError(f"cannot be read ({reason})", where=source.name, remedy="check the path and rights") from error
 
 
 def _open(source: Source) -> BinaryIO:
     """The bytes of a source of lines, decompressed."""
-    if source.gzipped:
-        packed = source.open()
+    packed = source.open()
+    if source.packing == ".gz":
         unpacked = gzip.GzipFile(fileobj=packed)
         # Closed with it: a file handed in is otherwise left open. Any file will do, whatever its stub says.
         unpacked.myfileobj = packed  # type: ignore[assignment]
-        return io.BufferedReader(cast(io.RawIOBase, unpacked), 1 << 17)
-    return source.open()
+        return bounded(cast(BinaryIO, unpacked), source.size, source.name)
+    if source.packing == ".zst":
+        import pyarrow as pa  # it brings zstd along; Python's own comes with 3.14
+
+        return bounded(pa.CompressedInputStream(packed, "zstd"), source.size, source.name)
+    return packed
 
 
 def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:

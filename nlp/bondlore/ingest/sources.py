@@ -17,7 +17,7 @@ from typing import BinaryIO, cast
 
 from bondlore.errors import InputError
 
-__all__ = ["FORMATS", "REMEDY", "Source", "archive_files", "sources"]
+__all__ = ["FORMATS", "REMEDY", "Source", "archive_files", "bounded", "sources"]
 
 FORMATS = (
     ".jsonl",
@@ -34,8 +34,11 @@ FORMATS = (
     ".json",
     ".zip",
 )
-REMEDY = f"give files with {', '.join(FORMATS)} (also .gz for lines, CSV and WARC) and name odd columns: title=COLUMN"
-_GZIPPED = FORMATS[:6]
+REMEDY = (
+    f"give files with {', '.join(FORMATS)} (also .gz for lines, CSV and WARC, .zst for lines and CSV)"
+    " and name odd columns: title=COLUMN"
+)
+_PACKED = {".gz": FORMATS[:6], ".zst": (*FORMATS[:4], ".gkg")}
 _NOT_IN_FOLDERS = (".json",)  # there it is settings more often than articles
 _COLUMNLESS = (".html", ".htm", ".txt", ".warc", ".gkg")
 _MAX_MEMBERS = 200_000
@@ -53,7 +56,8 @@ class Source:
     kind: str
     open: Callable[[], BinaryIO] = field(repr=False, compare=False)
     stamp: str = ""
-    gzipped: bool = False
+    packing: str = ""  # .gz or .zst
+    size: int = 0  # bytes as packed, where `packing` says how
     zipped: bool = False
     refused: str = ""
 
@@ -76,7 +80,7 @@ def sources(paths: Sequence[Path]) -> Iterator[Source]:
         if _kind(path.name) == ".zip":
             yield from _members(path, stamp)
         else:
-            yield Source(str(path), _kind(path.name), _opener(path), stamp, path.suffix.lower() == ".gz")
+            yield Source(str(path), _kind(path.name), _opener(path), stamp, _packing(path.name), status.st_size)
 
 
 def archive_files(paths: Sequence[Path]) -> Iterator[Path]:
@@ -97,16 +101,24 @@ def archive_files(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def _kind(name: str) -> str:
-    """The format by name, without `.gz`; "" when there is none."""
+    """The format by name, without `.gz` and `.zst`; "" when there is none."""
     suffixes = [suffix.lower() for suffix in PurePosixPath(name).suffixes]
-    gzipped = bool(suffixes) and suffixes[-1] == ".gz"
-    if gzipped:
+    known = _PACKED.get(_packing(name), FORMATS)
+    if known is not FORMATS:
         suffixes.pop()
     if suffixes[-2:] == [".gkg", ".csv"]:  # GDELT's knowledge graph: tabs, no header
         return ".gkg"
-    if suffixes and suffixes[-1] in (_GZIPPED if gzipped else FORMATS):
-        return suffixes[-1]
-    return ""
+    return suffixes[-1] if suffixes and suffixes[-1] in known else ""
+
+
+def _packing(name: str) -> str:
+    suffix = PurePosixPath(name).suffix.lower()
+    return suffix if suffix in _PACKED else ""
+
+
+def bounded(stream: BinaryIO, packed: int, name: str) -> BinaryIO:
+    """What comes out of a decompressor fed `packed` bytes: InputError when it is a bomb. Closes `stream`."""
+    return cast(BinaryIO, io.BufferedReader(_Bounded(stream, max(_FREE, _MAX_RATIO * packed), name), 1 << 17))
 
 
 def _wanted(name: str) -> bool:
@@ -142,8 +154,8 @@ def _members(path: Path, stamp: str) -> Iterator[Source]:
                 continue
             name = f"{path}!{member.filename}"
             refused = _refusal(member, parts)
-            gzipped = name.lower().endswith(".gz")
-            yield Source(name, _kind(parts[-1]), _member_opener(archive, member, name), stamp, gzipped, True, refused)
+            open_, packing = _member_opener(archive, member, name), _packing(parts[-1])
+            yield Source(name, _kind(parts[-1]), open_, stamp, packing, member.file_size, True, refused)
 
 
 def _refusal(member: zipfile.ZipInfo, parts: Sequence[str]) -> str:
@@ -163,17 +175,16 @@ def _member_opener(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str)
             stream = archive.open(member)
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
             raise InputError(f"cannot be unpacked ({error})", where=name, remedy="make the ZIP again") from error
-        bounded = _Bounded(stream, max(_FREE, _MAX_RATIO * member.compress_size), name)
-        return cast(BinaryIO, io.BufferedReader(bounded, 1 << 16))
+        return bounded(cast(BinaryIO, stream), member.compress_size, name)
 
     return open_
 
 
 class _Bounded(io.RawIOBase):
-    """A member's bytes, counted as they come: what its header says of its size may be a lie."""
+    """Unpacked bytes, counted as they come: what a header says of their number may be a lie."""
 
-    def __init__(self, stream: object, limit: int, name: str) -> None:
-        self._stream, self._left, self._name = cast(BinaryIO, stream), limit, name
+    def __init__(self, stream: BinaryIO, limit: int, name: str) -> None:
+        self._stream, self._left, self._name = stream, limit, name
 
     def readable(self) -> bool:
         return True

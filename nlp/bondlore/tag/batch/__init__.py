@@ -5,7 +5,8 @@
     table = read_tagged(Path("tagged"))                 # `tagging.schema`
 
 A folder holds `manifest.json` (the plan), `input/` (the articles of shards still to tag), `shards/` (Parquet),
-`done/` (one record a finished shard), `rejects.jsonl` (rows that could not be read) and, last, `COMMITTED.json`.
+`done/` (one record a finished shard), `rejects.jsonl` (rows that could not be read), `planned.json` (when) and, last,
+`COMMITTED.json`.
 """
 
 from __future__ import annotations

@@ -12,17 +12,15 @@ import re
 import socket
 import sys
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
-from bondlore.errors import BatchError, BondloreError, InputError, MissingExtraError
-from bondlore.progress import Progress
-from bondlore.tag.batch.commit import Record
-from bondlore.tag.batch.folder import Shard
-from bondlore.tag.batch.shard import TaggerLike
-from bondlore.tag.batch.work import Answer, Job, Loader, answer, fetch, store
+from bondlore.errors import BatchError, InputError, MissingExtraError
+from bondlore.tag.batch.folder import GO_ON, Shard
+from bondlore.tag.batch.work import Answer, Job, Loader, Order, answer, complaint, fetch, ready, store
+from bondlore.tag.cache import Remembering
 from bondlore.tag.runtime import available_cores
 
 __all__ = ["Ray"]
@@ -33,7 +31,6 @@ _ANSWERS = 10.0  # seconds for an address to accept a connection
 _TRIES = 3  # to start a cluster here: on a machine busy with other work the first may run out of time
 _STORE = 256 << 20  # bytes of shared memory of a cluster we start: a shard is some megabytes, one a worker is out
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_AGAIN = "then run the same command again: finished shards are kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,36 +50,20 @@ class Ray:
             raise InputError(f"workers is {self.workers}", where="--engine ray", remedy="give a whole number from 1")
         _library()
 
-    def tag(
-        self,
-        shards: Sequence[Shard],
-        job: Job,
-        tagger: TaggerLike,
-        load: Loader,
-        progress: Progress,
-        done: Callable[[Record], None],
-    ) -> None:
+    def tag(self, order: Order) -> None:
         """See `Engine.tag`. A worker that dies costs the work on one shard, which another worker begins anew."""
-        job.check(tagger)
         ray = _library()
         with _joined(ray, self.address):
             workers = self.workers or max(1, int(ray.cluster_resources().get("CPU", 1)) // self.threads)
-            crew = _Crew(ray, job, load, self.threads)
+            crew = _Crew(ray, order.job, order.load, self.threads)
             try:
-                _drive(crew, deque(shards), job, progress, done, workers=workers)
+                _drive(crew, order, workers=workers)
             finally:
                 crew.dismiss()
 
 
-def _drive(
-    crew: _Crew,
-    queue: deque[Shard],
-    job: Job,
-    progress: Progress,
-    done: Callable[[Record], None],
-    *,
-    workers: int,
-) -> None:
+def _drive(crew: _Crew, order: Order, *, workers: int) -> None:
+    queue = deque(order.shards)
     deaths: Counter[str] = Counter()
     for _ in range(min(workers, len(queue))):
         crew.assign(crew.hire(), queue.popleft())
@@ -97,7 +78,7 @@ def _drive(
                     raise BatchError(
                         f"{_DEATHS} Ray workers died on it ({found.reason})",
                         where=shard.name,
-                        remedy=f"see Ray's logs, use fewer --workers if memory is short, {_AGAIN}",
+                        remedy=f"see Ray's logs, use fewer --workers if memory is short, {GO_ON}",
                     )
                 crew.assign(crew.hire(), shard)
                 continue
@@ -107,10 +88,10 @@ def _drive(
                 crew.assign(actor, queue.popleft())
             else:
                 crew.forget(actor)
-            record = store(job, shard, found)
-            done(record)
-            progress.step(record.rows, failed=record.errors)
-        progress.step(0)
+            record = store(order.job, shard, found)
+            order.done(record)
+            order.progress.step(record.rows, failed=record.errors)
+        order.progress.step(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,21 +115,15 @@ class _Worker:
 
     def __init__(self, job: Job, load: Loader, threads: int) -> None:
         self._job, self._load, self._threads = job, load, threads
-        self._tagger: TaggerLike | None = None
+        self._tagger: Remembering | None = None
         os.environ.setdefault("RAYON_NUM_THREADS", str(threads))  # the tokenizer's pool, read when it is first used
 
     def tag(self, data: bytes, shard: Shard) -> Answer | _Failure:
         try:
-            if self._tagger is None:
-                tagger = self._load(self._threads)
-                self._job.check(tagger)
-                self._tagger = tagger
+            self._tagger = self._tagger or ready(self._job, self._load, self._threads)
             return answer(data, shard, self._tagger, where=shard.name)
-        except BondloreError as error:
-            return _Failure(error.message, error.where, error.remedy)
         except Exception as error:
-            reason = f"a worker failed ({type(error).__name__}: {' '.join(str(error).split())[:300]})"
-            return _Failure(reason, self._job.root, f"mend the cause, {_AGAIN}")
+            return _Failure(*complaint(self._job, error))
 
 
 class _Crew:

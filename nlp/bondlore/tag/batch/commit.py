@@ -44,6 +44,7 @@ class Record:
     seconds: float
     job: str
     machine: dict[str, str] = field(default_factory=dict)
+    copies: int = 0  # articles with the very words of another, whose answer they were given
 
 
 def write_shard(
@@ -55,6 +56,7 @@ def write_shard(
     job: str,
     seconds: float,
     machine: dict[str, str] | None = None,
+    copies: int = 0,
 ) -> Record:
     """Write one shard's table, then its done-record. `ids` are those planned, in order.
 
@@ -70,7 +72,7 @@ def write_shard(
         digest, size = file_digest(temporary), temporary.stat().st_size
     errors = table["status"].to_pylist().count("error")
     record = Record(
-        shard.name, shard.id, shard.rows, errors, size, digest, round(seconds, 3), job, machine or describe()
+        shard.name, shard.id, shard.rows, errors, size, digest, round(seconds, 3), job, machine or describe(), copies
     )
     atomic.write_json(folder.record(shard), asdict(record))
     return record
@@ -99,7 +101,7 @@ def read_record(folder: Folder, shard: Shard, job: str) -> Record | None:
         if path.stat().st_size != record.bytes:
             return None
         footer = pq.read_metadata(path)
-    except (FileNotFoundError, ValueError, TypeError, pa.ArrowException):
+    except (OSError, ValueError, TypeError, pa.ArrowException):  # Arrow calls a garbled footer an OSError
         return None
     planned = (shard.name, shard.id, shard.rows, job)
     fits = (record.name, record.id, record.rows, record.job) == planned and footer.num_rows == shard.rows
@@ -109,20 +111,26 @@ def read_record(folder: Folder, shard: Shard, job: str) -> Record | None:
 def commit(
     folder: Folder, records: Sequence[Record], *, job: str, model: str, narratives: Sequence[str], rejects: int
 ) -> None:
-    """Name the files that make up the table, with their hashes. Holds nothing that differs between equal runs."""
-    atomic.write_json(
-        folder.committed,
-        {
-            "format": FORMAT,
-            "job": job,
-            "model": model,
-            "narratives": list(narratives),
-            "rows": sum(r.rows for r in records),
-            "errors": sum(r.errors for r in records),
-            "rejects": rejects,
-            "files": [{"name": r.name, "id": r.id, "rows": r.rows, "sha256": r.sha256} for r in records],
-        },
-    )
+    """Name the files that make up the table, with their hashes. Holds nothing that differs between equal runs.
+
+    A commit that says all this already is left as it is; a damaged one, or one of other files, is replaced.
+    """
+    value = {
+        "format": FORMAT,
+        "job": job,
+        "model": model,
+        "narratives": list(narratives),
+        "rows": sum(r.rows for r in records),
+        "errors": sum(r.errors for r in records),
+        "rejects": rejects,
+        "files": [{"name": r.name, "id": r.id, "rows": r.rows, "sha256": r.sha256} for r in records],
+    }
+    try:
+        if json.loads(folder.committed.read_bytes()) == value:
+            return
+    except (OSError, ValueError):
+        pass
+    atomic.write_json(folder.committed, value)
 
 
 def read_tagged(root: Path | str, *, partial: bool = False) -> pa.Table:
@@ -157,7 +165,7 @@ def _committed(folder: Folder) -> _Files:
         raise BatchError(
             f"cannot be understood ({error})",
             where=where,
-            remedy="delete it and run `bondlore tag` again to commit anew",
+            remedy="run the same `bondlore tag` again: it commits anew",
         ) from error
 
 

@@ -67,6 +67,7 @@ def fingerprint(
     mapping: Mapping[str, str] | None,
     limit: int | None,
     shard_size: int,
+    runtime: str = "",
 ) -> Fingerprint:
     """The job's fingerprint. The model's own covers weights, tokenizer, windows, thresholds and taxonomy.
 
@@ -75,8 +76,10 @@ def fingerprint(
     inputs = hashlib.sha256()
     for source in sources:
         inputs.update(f"{Path(source.path).name}\x1f{source.sha256}\x1e".encode(errors="surrogateescape"))
+    parts = {"runtime": runtime} if runtime else {}
     return Fingerprint(
-        {
+        parts
+        | {
             "model": bundle.id,
             "taxonomy": bundle.taxonomy.digest,
             "code": bondlore.__version__,

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from bondlore.errors import BatchError
 
-__all__ = ["Folder", "Shard", "writing"]
+__all__ = ["GO_ON", "Folder", "Shard", "writing"]
 
-_OURS = {"LOCK", "manifest.json", "rejects.jsonl", "COMMITTED.json", "input", "shards", "done"}
-_GO_ON = "then run the same command again: finished shards are kept"
+_OURS = {"LOCK", "planned.json", "manifest.json", "rejects.jsonl", "COMMITTED.json", "input", "shards", "done"}
+GO_ON = "then run the same command again: finished shards are kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,11 @@ class Folder:
     def manifest(self) -> Path:
         """The plan."""
         return self.root / "manifest.json"
+
+    @property
+    def planned(self) -> Path:
+        """When the input was first read: dates that lay ahead then are refused whenever it is read again."""
+        return self.root / "planned.json"
 
     @property
     def rejects(self) -> Path:
@@ -125,5 +130,5 @@ def writing(root: Path) -> Iterator[None]:
         raise BatchError(
             f"cannot be written ({error.strerror or error})",
             where=str(error.filename or root),
-            remedy=f"free space or mend the rights, {_GO_ON}",
+            remedy=f"free space or mend the rights, {GO_ON}",
         ) from error

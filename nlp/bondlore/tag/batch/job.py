@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from bondlore.clock import Clock, utc_now
 from bondlore.errors import InputError
 from bondlore.ingest.archive import archive_files
 from bondlore.tag.batch.commit import Record
@@ -15,10 +16,11 @@ from bondlore.tag.batch.fingerprint import Fingerprint, fingerprint, hash_source
 from bondlore.tag.batch.folder import Folder, writing
 from bondlore.tag.batch.inputs import expand
 from bondlore.tag.batch.plan import Plan, Request, make_plan, read_plan, respool
-from bondlore.tag.batch.shard import TaggerLike
 from bondlore.tag.batch.steps import done_records, finish, tag_missing
 from bondlore.tag.batch.work import Loader
-from bondlore.tag.bundle import Bundle
+from bondlore.tag.bundle import Bundle, read
+from bondlore.tag.cache import TaggerLike
+from bondlore.tag.runtime import Precision, best_precision
 
 __all__ = ["SHARD_SIZE", "JobReport", "LoadModel", "PlanReport", "plan_only", "run"]
 
@@ -27,10 +29,13 @@ SHARD_SIZE = 256  # articles: some seconds of work, so that a crash costs little
 
 @dataclass(frozen=True, slots=True)
 class JobReport:
-    """What the folder holds now. `rows` are articles, of them `errors` untagged; `rejects` rows gave no article."""
+    """What the folder holds now. `rows` are articles, of them `errors` untagged and `copies` given the answer of an
+    article of the same words; `rejects` rows gave no article.
+    """
 
     rows: int
     errors: int
+    copies: int
     rejects: int
     shards_done: int
     shards_skipped: int
@@ -49,15 +54,28 @@ class PlanReport:
 
 @dataclass(frozen=True, slots=True)
 class LoadModel:
-    """Loads a model folder, the shipped model, or one from the hub; travels to worker processes."""
+    """Loads a model folder, the shipped model, or one from the hub; travels to worker processes.
+
+    All workers read it in one precision, whatever their processors: that which is faster where the job is planned.
+    """
 
     model: str | None
+    precision: Precision = field(default_factory=best_precision)
+
+    @property
+    def runtime(self) -> str:
+        """The precision: the last digits of an answer depend on it."""
+        return self.precision
 
     def __call__(self, threads: int) -> TaggerLike:
         """A tagger of `threads` threads. Raises ModelError."""
         from bondlore.tag.tagger import Tagger
 
-        return Tagger.load(self.model, threads=threads)
+        return Tagger.load(self.model, threads=threads, precision=self.precision)
+
+    def bundle(self) -> Bundle:
+        """The model but for its weights, its files checked. Raises ModelError."""
+        return read(self.model)
 
 
 def run(
@@ -72,6 +90,7 @@ def run(
     retry_errors: bool = False,
     engine: Engine | None = None,
     load: Loader | None = None,
+    clock: Clock = utc_now,
     quiet: bool = False,
 ) -> JobReport:
     """Tag the articles of `inputs` into the folder `out`; called again, it goes on where it was stopped.
@@ -85,15 +104,17 @@ def run(
     request, folder = _request(inputs, out, mapping, limit, shard_size, workers=workers)
     load = load or LoadModel(None if model is None else str(model))
     engine = engine or Local(workers)
-    tagger = load(engine.threads)
+    bundle = load.bundle()
     with writing(folder.root), folder.locked():
-        plan, records = _prepare(folder, request, tagger.bundle, retry_errors=retry_errors, quiet=quiet)
+        job = _fingerprint(request, bundle, load)
+        plan, records = _prepare(folder, request, bundle, job, retry_errors=retry_errors, clock=clock, quiet=quiet)
         skipped = len(records)
-        tagged = tag_missing(folder, plan, plan.shards, records, engine, tagger, load, quiet=quiet)
-        ordered = finish(folder, plan, records, tagger.bundle.id)
+        tagged = tag_missing(folder, plan, plan.shards, records, engine, load, model=bundle.id, quiet=quiet)
+        ordered = finish(folder, plan, records, bundle.id)
     return JobReport(
         rows=plan.rows,
         errors=sum(record.errors for record in ordered),
+        copies=sum(record.copies for record in ordered),
         rejects=plan.rejects,
         shards_done=tagged,
         shards_skipped=skipped,
@@ -110,6 +131,7 @@ def plan_only(
     mapping: Mapping[str, str] | None = None,
     shard_size: int = SHARD_SIZE,
     load: Loader | None = None,
+    clock: Clock = utc_now,
     quiet: bool = False,
 ) -> PlanReport:
     """Do all that `run` does before it tags, for tasks of a scheduler (`task.run_shards`) to do the rest.
@@ -117,9 +139,11 @@ def plan_only(
     Called again it says what is still missing, and lays out the articles of those shards anew. Raises as `run` does.
     """
     request, folder = _request(inputs, out, mapping, limit, shard_size)
-    bundle = (load or LoadModel(None if model is None else str(model)))(1).bundle
+    load = load or LoadModel(None if model is None else str(model))
+    bundle = load.bundle()
     with writing(folder.root), folder.locked():
-        plan, records = _prepare(folder, request, bundle, retry_errors=False, quiet=quiet)
+        job = _fingerprint(request, bundle, load)
+        plan, records = _prepare(folder, request, bundle, job, retry_errors=False, clock=clock, quiet=quiet)
     missing = tuple(shard.number for shard in plan.shards if shard.name not in records)
     return PlanReport(plan.rows, plan.rejects, len(plan.shards), missing)
 
@@ -151,24 +175,34 @@ def _outside(inputs: Sequence[Path], out: Path) -> None:
             )
 
 
+def _fingerprint(request: Request, bundle: Bundle, load: Loader) -> Fingerprint:
+    return fingerprint(
+        bundle,
+        request.sources,
+        mapping=request.mapping,
+        limit=request.limit,
+        shard_size=request.shard_size,
+        runtime=load.runtime,
+    )
+
+
 def _prepare(
-    folder: Folder, request: Request, bundle: Bundle, *, retry_errors: bool, quiet: bool
+    folder: Folder,
+    request: Request,
+    bundle: Bundle,
+    job: Fingerprint,
+    *,
+    retry_errors: bool,
+    clock: Clock,
+    quiet: bool,
 ) -> tuple[Plan, dict[str, Record]]:
     """The plan, the records of its finished shards, and on disk the articles of all others."""
-    job = fingerprint(
-        bundle, request.sources, mapping=request.mapping, limit=request.limit, shard_size=request.shard_size
-    )
-    plan = _planned(folder, request, job, bundle.taxonomy.ids, quiet=quiet)
+    plan = read_plan(folder)
+    if plan is None:
+        plan = make_plan(folder, request, job, bundle.taxonomy.ids, clock=clock, quiet=quiet)
+    require_same(plan.fingerprint, job, where=str(folder.root))
     records = done_records(folder, plan, plan.shards, retry_errors=retry_errors)
     missing = [shard for shard in plan.shards if shard.name not in records]
     if unspooled := [shard for shard in missing if not folder.articles(shard).is_file()]:
-        respool(folder, request, plan, unspooled, quiet=quiet)
+        respool(folder, request, plan, unspooled, clock=clock, quiet=quiet)
     return plan, records
-
-
-def _planned(folder: Folder, request: Request, job: Fingerprint, narratives: Sequence[str], *, quiet: bool) -> Plan:
-    plan = read_plan(folder)
-    if plan is None:
-        return make_plan(folder, request, job, narratives, quiet=quiet)
-    require_same(plan.fingerprint, job, where=str(folder.root))
-    return plan

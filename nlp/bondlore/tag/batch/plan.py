@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import TextIO, TypeVar
 
 from bondlore import atomic
+from bondlore.clock import Clock
 from bondlore.errors import BatchError
 from bondlore.ingest.archive import Reject, read_archive
 from bondlore.progress import Progress
@@ -54,17 +56,20 @@ class Plan:
 
 
 def make_plan(
-    folder: Folder, request: Request, job: Fingerprint, narratives: Sequence[str], *, quiet: bool = False
+    folder: Folder, request: Request, job: Fingerprint, narratives: Sequence[str], *, clock: Clock, quiet: bool = False
 ) -> Plan:
     """Read the input once, write every shard's articles, the rejects and the manifest.
 
+    `clock` bounds the articles' dates: what lies ahead is no date of publication.
     A crash before the manifest leaves no plan, and the next run plans again. Raises InputError for unreadable
     input, BatchError when a file changes while it is read.
     """
     for stale in (folder.root / "input").glob("*.jsonl.gz"):
         stale.unlink()
+    now = clock()
+    atomic.write_json(folder.planned, {"at": now.isoformat()})
     with atomic.replacing(folder.rejects) as rejects:
-        shards, rejected = _spool(folder, request, rejects, only=None, quiet=quiet)
+        shards, rejected = _spool(folder, request, rejects, now, only=None, quiet=quiet)
     plan = Plan(job, tuple(narratives), tuple(shards), rejected, request.sources)
     atomic.write_json(
         folder.manifest,
@@ -107,10 +112,13 @@ def read_plan(folder: Folder) -> Plan | None:
     return plan
 
 
-def respool(folder: Folder, request: Request, plan: Plan, missing: Collection[Shard], *, quiet: bool = False) -> None:
+def respool(
+    folder: Folder, request: Request, plan: Plan, missing: Collection[Shard], *, clock: Clock, quiet: bool = False
+) -> None:
     """Write the articles of `missing` shards anew from the input. Raises BatchError when it gives other shards."""
+    only = {shard.number for shard in missing}
     with atomic.replacing(folder.rejects) as rejects:
-        shards, _ = _spool(folder, request, rejects, only={shard.number for shard in missing}, quiet=quiet)
+        shards, _ = _spool(folder, request, rejects, _planned_at(folder) or clock(), only=only, quiet=quiet)
         if tuple(shards) != plan.shards:
             raise BatchError(
                 "the input no longer gives the articles that were planned",
@@ -119,8 +127,17 @@ def respool(folder: Folder, request: Request, plan: Plan, missing: Collection[Sh
             )
 
 
+def _planned_at(folder: Folder) -> datetime | None:
+    """When the plan was made; None in a folder of before that was written down."""
+    try:
+        at = datetime.fromisoformat(json.loads(folder.planned.read_bytes())["at"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return at if at.tzinfo else None
+
+
 def _spool(
-    folder: Folder, request: Request, rejects: Path, *, only: Collection[int] | None, quiet: bool
+    folder: Folder, request: Request, rejects: Path, now: datetime, *, only: Collection[int] | None, quiet: bool
 ) -> tuple[list[Shard], int]:
     """Cut the input into shards, write the articles of those in `only` (None: all); count the rows refused."""
     refused: list[Reject] = []
@@ -131,6 +148,7 @@ def _spool(
         mapping=request.mapping,
         rejects=refused,
         limit=request.limit,
+        clock=lambda: now,
     )
     with rejects.open("w", encoding="utf-8") as log, Progress("plan", unit="articles", quiet=quiet) as progress:
         for chunk in _chunks(articles, request.shard_size):

@@ -2,43 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 import pyarrow as pa
 
 from bondlore.article import Article
-from bondlore.tag.bundle import Bundle
-from bondlore.tagging import Tagging, row, schema
+from bondlore.tag.cache import TaggerLike
+from bondlore.tagging import row, schema
 
-__all__ = ["TaggerLike", "printable", "tag_shard"]
+__all__ = ["NONE", "printable", "tag_shard"]
 
+NONE: Mapping[int, str] = MappingProxyType({})
 _REASON = 300  # characters of an exception's text kept in `error`
 
 
-class TaggerLike(Protocol):
-    """What a shard needs of a `bondlore.Tagger`."""
-
-    @property
-    def bundle(self) -> Bundle:
-        """The model but for its weights."""
-
-    def tag_one(self, article: Article) -> Tagging:
-        """Tag one article."""
-
-
 def tag_shard(
-    articles: Sequence[Article], tagger: TaggerLike, *, step: Callable[[bool], None] = lambda _: None
+    articles: Sequence[Article],
+    tagger: TaggerLike,
+    *,
+    refused: Mapping[int, str] = NONE,
+    step: Callable[[bool], None] = lambda _: None,
 ) -> pa.Table:
     """One row of `tagging.schema` an article, in order. `step` hears of each article whether it failed.
 
     A poison article (any exception while it is tagged, or an answer Parquet cannot hold) becomes a row with
-    status "error" and the reason; the others are not touched by it.
+    status "error" and the reason; the others are not touched by it. So do articles in `refused` (place in the shard ->
+    reason), which are not given to the tagger.
     """
     form = schema(tagger.bundle.taxonomy.ids)
     rows = []
-    for article in articles:
-        built = _row(article, tagger)
+    for place, article in enumerate(articles):
+        built = row(article, None, error=refused[place]) if place in refused else _row(article, tagger)
         rows.append(built)
         step(built["status"] == "error")
     try:

@@ -35,7 +35,7 @@ def write_articles(path: Path, articles: Sequence[Article]) -> None:
 
 
 def content_digest(articles: Sequence[Article]) -> str:
-    """16 hex digits of SHA-256 over every field of every article, in order."""
+    """16 hex digits of SHA-256 over the articles, in order: all that is tagged or goes into the table."""
     digest = hashlib.sha256()
     for article in articles:
         digest.update(_line(article))

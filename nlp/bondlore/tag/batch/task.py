@@ -20,7 +20,6 @@ from bondlore.tag.batch.job import LoadModel
 from bondlore.tag.batch.plan import Plan, read_plan
 from bondlore.tag.batch.steps import done_records, finish, tag_missing
 from bondlore.tag.batch.work import Loader
-from bondlore.tag.bundle import Bundle
 
 __all__ = ["Pick", "TaskReport", "run_shards"]
 
@@ -60,10 +59,14 @@ class Pick:
 
 @dataclass(frozen=True, slots=True)
 class TaskReport:
-    """What one task did. `left` counts shards of the whole plan that have no record yet; at 0 it is committed."""
+    """What one task did, its fields as in `JobReport`.
+
+    `left` counts shards of the whole plan that have no record yet; at 0 it is committed.
+    """
 
     rows: int
     errors: int
+    copies: int
     shards_done: int
     shards_skipped: int
     left: int
@@ -98,19 +101,21 @@ def run_shards(
             raise BatchError("holds no plan", where=str(out), remedy=_PLAN)
         shards = pick.of(plan.shards)
         engine = Local(min(workers, max(1, len(shards))))
-        tagger = load(engine.threads)
-        now = _as_asked(plan, tagger.bundle, mapping=mapping, limit=limit, shard_size=shard_size)
+        bundle = load.bundle()
+        told = fingerprint(bundle, (), mapping=mapping, limit=limit, shard_size=shard_size or 0, runtime=load.runtime)
+        now = _as_asked(plan, told, mapping=mapping, limit=limit, shard_size=shard_size)
         require_same(plan.fingerprint, now, where=str(out))
         _same_inputs(plan, inputs, where=str(out))
         with folder.shared():
             records = done_records(folder, plan, shards)
             skipped = len(records)
-            _require_articles(folder, [shard for shard in shards if shard.name not in records])
-            tagged = tag_missing(folder, plan, shards, records, engine, tagger, load, quiet=quiet)
-            left = _commit_if_last(folder, plan, tagger.bundle.id)
+            _require_articles(folder, plan, [shard for shard in shards if shard.name not in records])
+            tagged = tag_missing(folder, plan, shards, records, engine, load, model=bundle.id, quiet=quiet)
+            left = _commit_if_last(folder, plan, bundle.id)
     return TaskReport(
         rows=sum(record.rows for record in records.values()),
         errors=sum(record.errors for record in records.values()),
+        copies=sum(record.copies for record in records.values()),
         shards_done=tagged,
         shards_skipped=skipped,
         left=left,
@@ -119,13 +124,12 @@ def run_shards(
 
 
 def _as_asked(
-    plan: Plan, bundle: Bundle, *, mapping: Mapping[str, str] | None, limit: int | None, shard_size: int | None
+    plan: Plan, told: Fingerprint, *, mapping: Mapping[str, str] | None, limit: int | None, shard_size: int | None
 ) -> Fingerprint:
     """The fingerprint this task would have planned with; what it was not told is taken from the plan."""
-    there = plan.fingerprint.parts
-    parts = dict(fingerprint(bundle, (), mapping=mapping, limit=limit, shard_size=shard_size or 0).parts)
-    told = {"columns": mapping, "limit": limit, "shard size": shard_size, "input": None}
-    parts |= {name: there.get(name, "none") for name, value in told.items() if value is None}
+    there, parts = plan.fingerprint.parts, dict(told.parts)
+    options = {"columns": mapping, "limit": limit, "shard size": shard_size, "input": None}
+    parts |= {name: there.get(name, "none") for name, value in options.items() if value is None}
     return Fingerprint(parts)
 
 
@@ -140,9 +144,10 @@ def _same_inputs(plan: Plan, inputs: Sequence[Path], *, where: str) -> None:
         )
 
 
-def _require_articles(folder: Folder, missing: Sequence[Shard]) -> None:
+def _require_articles(folder: Folder, plan: Plan, missing: Sequence[Shard]) -> None:
     for shard in missing:
-        if not folder.articles(shard).is_file():
+        # looked for in this order: a task that is faster writes its record before it removes the articles
+        if not folder.articles(shard).is_file() and not done_records(folder, plan, [shard]):
             raise BatchError(
                 "the shard is not done and its articles are gone", where=str(folder.articles(shard)), remedy=_PLAN
             )

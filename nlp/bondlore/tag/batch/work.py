@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 
 import bondlore
-from bondlore.errors import BatchError
-from bondlore.tag.batch.commit import Record, write_shard
-from bondlore.tag.batch.folder import Folder, Shard, writing
+from bondlore.errors import BatchError, BondloreError
+from bondlore.progress import Progress
+from bondlore.tag.batch.commit import Record, read_record, write_shard
+from bondlore.tag.batch.folder import GO_ON, Folder, Shard, writing
 from bondlore.tag.batch.machine import describe
-from bondlore.tag.batch.shard import TaggerLike, printable, tag_shard
+from bondlore.tag.batch.shard import NONE, printable, tag_shard
 from bondlore.tag.batch.spool import parse_articles
+from bondlore.tag.bundle import Bundle
+from bondlore.tag.cache import Remembering, TaggerLike
 
-__all__ = ["Answer", "Job", "Loader", "Step", "answer", "complete", "fetch", "store"]
+__all__ = ["Answer", "Job", "Loader", "Order", "Step", "answer", "complaint", "complete", "fetch", "ready", "store"]
 
-Loader = Callable[[int], TaggerLike]  # threads -> tagger; picklable, as other processes call it
 Step = Callable[[bool], None]
+
+
+class Loader(Protocol):
+    """Makes taggers of one model. Picklable, as other processes call it."""
+
+    @property
+    def runtime(self) -> str:
+        """What besides the model decides the bytes of an answer; "" for nothing."""
+
+    def __call__(self, threads: int) -> TaggerLike:
+        """A tagger of `threads` threads."""
+
+    def bundle(self) -> Bundle:
+        """The model but for its weights: all that planning and committing need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +66,17 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Order:
+    """What an engine is asked for: tag and write `shards`, tell `progress`, and give each one's record to `done`."""
+
+    shards: Sequence[Shard]
+    job: Job
+    load: Loader
+    progress: Progress
+    done: Callable[[Record], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A shard's table before it is written: all that must come back from a machine without the folder."""
 
@@ -56,12 +84,39 @@ class Answer:
     ids: tuple[str, ...]
     seconds: float
     machine: dict[str, str]
+    copies: int
 
 
-def complete(job: Job, shard: Shard, tagger: TaggerLike, *, step: Step = lambda _: None) -> Record:
-    """Tag and write one shard. Raises BatchError when its articles are damaged or its files cannot be written."""
-    path = Folder(Path(job.root)).articles(shard)
-    return store(job, shard, answer(fetch(job, shard), shard, tagger, where=str(path), step=step))
+def ready(job: Job, load: Loader, threads: int) -> Remembering:
+    """A worker's tagger, which reads copies once. Raises ModelError, or BatchError when it is not the job's."""
+    tagger = load(threads)
+    job.check(tagger)
+    return Remembering(tagger)
+
+
+def complete(
+    job: Job,
+    shard: Shard,
+    tagger: Remembering,
+    *,
+    refused: Mapping[int, str] = NONE,
+    careful: bool = False,
+    step: Step = lambda _: None,
+) -> Record:
+    """Tag and write one shard; articles in `refused` become error rows unread, with `careful` none is read ahead.
+
+    Raises BatchError when its articles are damaged or its files cannot be written.
+    """
+    folder = Folder(Path(job.root))
+    try:
+        data = fetch(job, shard)
+    except BatchError:
+        # a task beside this one may have done the shard meanwhile, committed the job and tidied up
+        if record := read_record(folder, shard, job.fingerprint):
+            return record
+        raise
+    where = str(folder.articles(shard))
+    return store(job, shard, answer(data, shard, tagger, where=where, refused=refused, careful=careful, step=step))
 
 
 def fetch(job: Job, shard: Shard) -> bytes:
@@ -77,13 +132,24 @@ def fetch(job: Job, shard: Shard) -> bytes:
         ) from error
 
 
-def answer(data: bytes, shard: Shard, tagger: TaggerLike, *, where: str, step: Step = lambda _: None) -> Answer:
+def answer(
+    data: bytes,
+    shard: Shard,
+    tagger: Remembering,
+    *,
+    where: str,
+    refused: Mapping[int, str] = NONE,
+    careful: bool = False,
+    step: Step = lambda _: None,
+) -> Answer:
     """Tag one shard from the bytes of `fetch`; touches no disk. Raises BatchError when they are damaged."""
-    began = time.perf_counter()
+    began, copies = time.perf_counter(), tagger.copies
     articles = parse_articles(data, digest=shard.id, where=where)
-    table = tag_shard(articles, tagger, step=step)
+    if not careful:
+        tagger.expect(articles)
+    table = tag_shard(articles, tagger, refused=refused, step=step)
     ids = tuple(printable(article.id) for article in articles)
-    return Answer(table, ids, time.perf_counter() - began, describe())
+    return Answer(table, ids, time.perf_counter() - began, describe(), tagger.copies - copies)
 
 
 def store(job: Job, shard: Shard, found: Answer) -> Record:
@@ -98,4 +164,13 @@ def store(job: Job, shard: Shard, found: Answer) -> Record:
             job=job.fingerprint,
             seconds=found.seconds,
             machine=found.machine,
+            copies=found.copies,
         )
+
+
+def complaint(job: Job, error: Exception) -> tuple[str, str, str]:
+    """What a worker tells of an error of its own: the message, place and remedy of a BondloreError."""
+    if isinstance(error, BondloreError):
+        return error.message, error.where, error.remedy
+    reason = f"a worker failed ({type(error).__name__}: {' '.join(str(error).split())[:300]})"
+    return reason, job.root, f"mend the cause, {GO_ON}"
