@@ -43,7 +43,7 @@ def _holds(table: pa.Table, taxonomy: Taxonomy, day: date, freq: str) -> bool:
 
     window = since_day(table, day - timedelta(days=LOOK_BACK[freq]))
     stated = shares(window, taxonomy, freq=freq, by="cluster", series=("presence",), draws=100).table["share"]
-    return bool(len(stated)) and stated.null_count < len(stated) / 3
+    return bool(len(stated) and stated.null_count < len(stated) / 3)
 
 
 def edge(first: date, freq: str) -> date:

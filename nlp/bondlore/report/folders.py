@@ -46,13 +46,13 @@ def closing(day: date) -> datetime:
 def missed(out: Path, today: date, *, limit: int, quoted: Collection[date] = ()) -> Missed:
     """The days since the first page in `out` without a whole page of theirs, at most the last `limit` business days.
 
-    A page that lacks the yield of its day, now that the day is `quoted`, is written again too.
+    A page that lacks a yield that is now known, of the days `quoted`, is written again too.
     """
     made = [day for day in _days(out) if day < today]
     if not made or limit < 1:
         return Missed(())
     days = calendar.business_days(made[0], today - timedelta(days=1)).tolist()
-    wanted = tuple(day for day in days[-limit:] if not _whole(out / day.isoformat(), day, day in quoted))
+    wanted = tuple(day for day in days[-limit:] if not _whole(out / day.isoformat(), day, quoted))
     return Missed(wanted, sum(day > made[-1] for day in days[:-limit]))
 
 
@@ -78,17 +78,16 @@ def _days(out: Path) -> list[date]:
     return sorted(found)
 
 
-def _whole(folder: Path, day: date, is_quoted: bool) -> bool:
-    """Whether the page was written after its day ended, and shows the day's yield if there is one."""
+def _whole(folder: Path, day: date, quoted: Collection[date]) -> bool:
+    """Whether the page was written after its day ended, and shows the last yield that its charts have room for."""
     try:
         path = folder / "report.json"
         if path.stat().st_size > _MAX_BYTES:
             return False
         page = json.loads(path.read_bytes())
         written = datetime.fromisoformat(page["stamp"])
-        last_yield = page["quality"]["last_yield"]
-        if written.tzinfo is None or written < closing(day):
-            return False
-        return not is_quoted or (last_yield is not None and date.fromisoformat(last_yield) >= day)
+        last = date.fromisoformat(page["quality"]["last_yield"] or "0001-01-01")
+        end = min(day, date.fromisoformat(page["chart_end"]))  # without news of late the charts end earlier
+        return written >= closing(day) and not any(last < one <= end for one in quoted)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
