@@ -63,7 +63,7 @@ def _rows(
     words = np.array([f"word{n}" for n in range(4_000)])
     pool = [" ".join(words[some]).capitalize() + "." for some in rng.integers(0, len(words), (3_000, 15))]
     # news comes in waves of some weeks; so do stories, each with its own phase
-    position = np.linspace(0, days, articles, endpoint=False) + 4 * np.sin(np.linspace(0, 60, articles))
+    position = np.linspace(0, days, articles, endpoint=False) + days / 200 * np.sin(np.linspace(0, 60, articles))
     at = np.sort(np.clip(position, 0, days - 1e-6))
     phase = rng.uniform(0, 2 * np.pi, len(narratives))
     level = rng.uniform(0.03, 0.25, len(narratives))
