@@ -95,11 +95,13 @@ def test_a_lock_is_never_written_through_a_link(tmp_path):
 def test_what_a_killed_run_left_is_swept_when_it_is_old(tmp_path):
     names = (".report.html.1.aa.tmp", ".report.png.2.bb.tmp", "report.html", ".other.tmp")
     for name, hours in zip(names, (2, 0, 2, 2), strict=True):
-        (tmp_path / name).write_text("x")
+        path = tmp_path / "2025-04-11" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("x")
         at = (NOW - timedelta(hours=hours)).timestamp()
-        os.utime(tmp_path / name, (at, at))
+        os.utime(path, (at, at))
     folders.sweep(tmp_path, now=NOW)
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(names[1:])
+    assert sorted(p.name for p in path.parent.iterdir()) == sorted(names[1:])
 
 
 def test_days_are_read_from_plain_folder_names(tmp_path):

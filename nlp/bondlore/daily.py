@@ -158,6 +158,7 @@ def _report(
     out.left_out = late.left_out
     if late.left_out:
         log(f"catch-up: {late.left_out} older days without a page are left out (--catch-up {job.catch_up})")
+    folders.sweep(job.out, now=now)
     for day in (today, *reversed(late.days)):
         notes = list(out.problems)
         if day != today:
@@ -166,7 +167,6 @@ def _report(
             notes.append(_RUNNING)
         try:
             out.pages[day] = _page(store, job, tagger, yields, day, notes, out, now.isoformat(timespec="seconds"))
-            folders.sweep(job.out / day.isoformat(), now=now)
         except (BondloreError, OSError) as error:
             if day == today:
                 raise

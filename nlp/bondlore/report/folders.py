@@ -56,9 +56,9 @@ def missed(out: Path, today: date, *, limit: int, quoted: Collection[date] = ())
     return Missed(wanted, sum(day > made[-1] for day in days[:-limit]))
 
 
-def sweep(folder: Path, *, now: datetime) -> None:
-    """Remove what killed runs left half-written in a page's folder."""
-    for left in folder.glob(".report.*.tmp"):
+def sweep(out: Path, *, now: datetime) -> None:
+    """Remove the temporary files that killed runs left in the pages' folders."""
+    for left in out.glob("*/.*.*.*.*.tmp"):  # as `atomic` names them
         try:
             if now.timestamp() - left.stat().st_mtime > _OLD_S:
                 left.unlink()
