@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import socket
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -37,7 +37,7 @@ def holding(path: Path, what: str, *, now: datetime) -> Iterator[None]:
     try:
         _take(descriptor, path, what)
         os.ftruncate(descriptor, 0)
-        told = f"process {os.getpid()} on {socket.gethostname()} since {now:%Y-%m-%d %H:%M:%S} UTC"
+        told = f"process {os.getpid()} on {platform.node()} since {now:%Y-%m-%d %H:%M:%S} UTC"
         os.write(descriptor, told.encode())
         yield
         os.ftruncate(descriptor, 0)
