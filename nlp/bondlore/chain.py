@@ -9,15 +9,15 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bondlore import resources
 from bondlore.clock import Clock
-from bondlore.errors import InputError
 from bondlore.progress import Progress
+from bondlore.reading import LOOK_BACK, edge, frequency, last_day, page_rows, page_table, read_tagged, since_day, voters
 from bondlore.tagging import row
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from bondlore.store.store import Store
     from bondlore.tag.bundle import Bundle
     from bondlore.tag.tagger import Tagger
-    from bondlore.taxonomy import Taxonomy
 
 __all__ = [
     "Imported",
@@ -45,6 +44,8 @@ __all__ = [
     "last_day",
     "load_yields",
     "make_report",
+    "page_rows",
+    "page_table",
     "poll_feeds",
     "read_pages",
     "read_tagged",
@@ -55,7 +56,6 @@ __all__ = [
 
 _TAG_CHUNK = 50
 _PAGE_DAYS = timedelta(days=7)  # an article first seen before is past its day
-_LOOK_BACK = {"D": 92, "W": 183, "M": 731}  # days a page looks back, by its period
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +269,6 @@ def make_report(
     "auto" takes the finest of the three whose periods mostly hold enough articles for a share. Shares are corrected
     with the model's own held-out error counts. Raises InputError for a table without a dated article.
     """
-    from bondlore.measure.calendar import period_edges
     from bondlore.measure.shares import shares
     from bondlore.report.build import build_report
     from bondlore.report.data import Quality
@@ -278,10 +277,10 @@ def make_report(
     day = day or last_day(table)
     known = up_to(table, day)
     if freq == "auto":
-        freq = _frequency(known, bundle.taxonomy, day)
-    first = since or day - timedelta(days=_LOOK_BACK[freq])
+        freq = frequency(known, bundle.taxonomy, day)
+    first = since or day - timedelta(days=LOOK_BACK[freq])
     # a period cut by the page's edge would show a share of part of it
-    known = _from(known, period_edges(first, first, freq)[0][0].item())
+    known = since_day(known, edge(first, freq))
     quality = replace(quality or Quality(), notes=(*(quality.notes if quality else ()), *_cautions(bundle, by)))
     confusion = usable_confusion(table, bundle)
     series = shares(
@@ -294,7 +293,7 @@ def make_report(
         labels=label_version(bundle),
     )
     if yields is not None:
-        yields = yields.between(day - timedelta(days=_LOOK_BACK["M"]), day)
+        yields = yields.between(day - timedelta(days=LOOK_BACK["M"]), day)
     return build_report(known, series, yields, bundle.taxonomy, date=day, model=bundle.id, quality=quality, stamp=stamp)
 
 
@@ -313,27 +312,6 @@ def _cautions(bundle: Bundle, by: str) -> tuple[str, ...]:
     return tuple(out)
 
 
-def _frequency(table: pa.Table, taxonomy: Taxonomy, day: date) -> str:
-    """The finest period that mostly holds enough articles; months if none does."""
-    from bondlore.measure.shares import shares
-
-    for freq in ("D", "W"):
-        window = _from(table, day - timedelta(days=_LOOK_BACK[freq]))
-        stated = shares(window, taxonomy, freq=freq, by="cluster", series=("presence",), draws=100).table["share"]
-        if len(stated) and stated.null_count < len(stated) / 3:
-            return freq
-    return "M"
-
-
-def _from(table: pa.Table, start: date) -> pa.Table:
-    """Rows published on or after `start` (UTC), and the undated ones, which the page counts."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    first = pa.scalar(datetime.combine(start, time(), UTC), table["published_at"].type)
-    return table.filter(pc.or_kleene(pc.is_null(table["published_at"]), pc.greater_equal(table["published_at"], first)))
-
-
 def usable_confusion(table: pa.Table, bundle: Bundle) -> Confusion | None:
     """The model's held-out error counts if it tagged every row; else None, and shares stay plain counts."""
     import pyarrow.compute as pc
@@ -346,68 +324,7 @@ def usable_confusion(table: pa.Table, bundle: Bundle) -> Confusion | None:
     return parse_confusion(bundle.confusion, where=str(bundle.folder))
 
 
-def read_tagged(source: str | Path, bundle: Bundle, *, sightings: bool = False) -> pa.Table:
-    """The tagged table behind `source`: a folder that `bondlore tag --out` committed, or a store.
-
-    With `sightings` a store's table says in a column of that name in how many places an article was seen.
-    Raises InputError when another model tagged it.
-    """
-    path = Path(source)
-    if path.is_dir():
-        import pyarrow.compute as pc
-
-        from bondlore.tag.batch import read_tagged as read_folder
-
-        table = read_folder(path)
-        models = [m for m in pc.unique(table["model"]).to_pylist() if m] if table.num_rows else []
-        _same_model(models, bundle, str(path))
-        return table
-    from bondlore.store import Store
-
-    with Store.open(source, create=False) as store:
-        models = list(store.counts().models)
-        if models and bundle.id not in models:
-            _same_model(models, bundle, store.where)
-        table = store.tagged(model=bundle.id, taxonomy=bundle.taxonomy)
-        if not sightings:
-            return table
-        import pyarrow as pa
-
-        counts = store.sighting_counts()
-        return table.append_column("sightings", pa.array([counts.get(i, 1) for i in table["id"].to_pylist()]))
-
-
 def label_version(bundle: Bundle) -> str:
     """Which labels are behind the model, by the first digits of their SHA-256: `train:<12 hex>`; "" if it says none."""
     digest = str((bundle.training.get("labels") or {}).get("sha256", ""))
     return f"train:{digest[:12]}" if digest else ""
-
-
-def _same_model(models: Sequence[str], bundle: Bundle, where: str) -> None:
-    """Shares are a model's: numbers of one may not go out under the name of another."""
-    if [m for m in models if m != bundle.id]:
-        raise InputError(
-            f"was tagged by {', '.join(models)}, not by {bundle.id}",
-            where=where,
-            remedy="pass the --model it was tagged with, or tag it again",
-        )
-
-
-def voters(source: str | Path) -> str:
-    """What has one vote: `cluster` in a store, where near-copies have been joined, `article` in a tagged folder."""
-    return "article" if Path(source).is_dir() else "cluster"
-
-
-def last_day(table: pa.Table) -> date:
-    """The news day of the last dated article. Raises InputError when no article is dated."""
-    import pyarrow.compute as pc
-
-    from bondlore.measure.calendar import news_day
-
-    latest = pc.max(table["published_at"]).as_py()
-    if latest is None:
-        raise InputError(
-            "no article has a date, so there is no series to draw",
-            remedy="import dates with --map published=<column>",
-        )
-    return news_day(latest)

@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import hashlib
+import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from bondlore import resources
-from bondlore.cli.options import add_db, add_model, add_polling, builder, database, print_json
+from bondlore import __version__, resources
+from bondlore.cli.options import add_db, add_model, add_polling, builder, count, database, print_json
 from bondlore.clock import utc_now
-from bondlore.errors import StoreError, YieldsError
 from bondlore.progress import say
 
 if TYPE_CHECKING:
-    from bondlore.measure.yields import Yields
+    from bondlore.daily import Job, Outcome
+    from bondlore.runlog import RunLog
 
 __all__ = ["parser", "run"]
 
 _EXAMPLE = """  bondlore daily --db /srv/bonds/news.db --feeds my-feeds.opml --out /srv/bonds/reports
-  # cron, after the close in New York:  5 17 * * 1-5  bondlore daily ..."""
+  # cron, after the close in New York:  5 17 * * 1-5  bondlore daily ...
+
+exit codes:
+  0  done
+  1  nothing was written: a bad argument or file, no usable store or model, or another run is at work (it says which)
+  2  wrong usage
+  3  the page is written, but a feed, the yields or an article failed, or a missed day could not be written:
+     the page and the log say which
+  130  interrupted; nothing half-written is kept, the next run goes on"""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,6 +44,19 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, metavar="DIR", default=Path("reports"), help="one folder a day goes here")
     p.add_argument("--yields", type=Path, metavar="CSV", default=Path("yields.csv"), help="refreshed in place")
     p.add_argument("--source", choices=("fred", "treasury", "none"), default="treasury", help="of yields")
+    p.add_argument(
+        "--catch-up",
+        type=count,
+        default=5,
+        metavar="N",
+        help="also write the pages missed on the last N business days, since the first page (default 5; 0: none)",
+    )
+    p.add_argument(
+        "--log",
+        type=Path,
+        metavar="FILE",
+        help="a line a step, at most 1 MB and 3 older files (default: daily.log in --out)",
+    )
     p.add_argument("--allow-private", action="store_true", help="allow feeds on this machine or a private network")
     p.add_argument("--json", action="store_true", help="machine-readable result")
     add_polling(p)
@@ -43,58 +66,116 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit code 3 when a feed or the yields failed: the page says which. Safe to run again, and from two crons."""
-    from bondlore import chain
-    from bondlore.cli.yields import refresh
-    from bondlore.ingest.fetch import Fetcher
+    """Exit code 3 when a feed, the yields or an article failed: the page says which. Safe to run again and twice."""
+    from bondlore import runlog
     from bondlore.ingest.opml import read_opml
-    from bondlore.measure.calendar import news_day
-    from bondlore.report.data import Feed, Quality
-    from bondlore.report.write import write_report
+    from bondlore.lock import holding
+
+    address, path = database(args), args.log or args.out / "daily.log"
+    # the lock first: a second run writes nothing at all, its refusal goes to stderr
+    held = holding(_lock_of(address), "bondlore daily", now=utc_now())
+    with _stoppable(), held, runlog.opened(path, utc_now) as log, _told(log):
+        feeds = read_opml(args.feeds or resources.find("corpus/feeds.opml"))
+        outcome = _work(address, _job(args, feeds), args, log)
+        code = 0 if outcome.whole else 3
+        log(f"end: exit {code}")
+    for name, problem in outcome.failing:
+        say(f"daily: {name}: {problem}")
+    for problem in outcome.problems:
+        say(f"daily: {problem}")
+    _print(outcome, path, as_json=args.json)
+    return code
+
+
+def _job(args: argparse.Namespace, feeds: Any) -> Job:
+    from bondlore.cli.yields import refresh
+    from bondlore.daily import Job
+
+    return Job(
+        feeds,
+        args.out,
+        args.yields,
+        None if args.source == "none" else lambda: refresh(args.yields, source=args.source),
+        every=timedelta(minutes=args.every),
+        at_once=args.now,
+        pages=args.pages,
+        catch_up=args.catch_up,
+    )
+
+
+def _work(address: str, job: Job, args: argparse.Namespace, log: RunLog) -> Outcome:
+    from bondlore import daily
+    from bondlore.ingest.fetch import Fetcher
     from bondlore.store import Store
     from bondlore.tag.tagger import Tagger
 
-    feeds = read_opml(args.feeds or resources.find("corpus/feeds.opml"))
-    address = database(args)
-    notes: list[str] = []
-    with _alone(_lock_of(address)), Store.open(address) as store:
-        tagger = Tagger.load(args.model)
-        fetcher = Fetcher(allow_private=args.allow_private)
-        every = timedelta(minutes=args.every)
-        polled = chain.poll_feeds(store, feeds, fetcher, clock=utc_now, every=every, at_once=args.now)
-        chain.read_pages(store, fetcher, clock=utc_now, per_host=args.pages)
-        if args.source != "none":
-            try:
-                refresh(args.yields, source=args.source)
-            except YieldsError as error:
-                notes.append("Yields could not be refreshed; the last known ones are shown.")
-                say(f"daily: {error}")
-        yields = _known_yields(args.yields, notes)
-        tagged = chain.tag_store(store, tagger)
-        table = store.tagged(model=tagger.model, taxonomy=tagger.taxonomy)
-        now = utc_now()
-        quality = Quality(
-            feeds_polled=len(feeds),
-            feeds_failing=tuple(Feed(name, problem) for name, problem in polled.failing),
-            notes=tuple(notes),
+    with Store.open(address) as store:
+        log(f"start: bondlore {__version__}, store {store.where}, {len(job.feeds)} feeds")
+        return daily.run(
+            store,
+            job,
+            fetcher=Fetcher(allow_private=args.allow_private),
+            tagger=lambda: Tagger.load(args.model),
+            clock=utc_now,
+            log=log,
         )
-        day = news_day(now)
-        data = chain.make_report(
-            table,
-            tagger.bundle,
-            yields,
-            day=day,
-            quality=quality,
-            stamp=now.isoformat(timespec="seconds"),
+
+
+def _print(outcome: Outcome, log: Path, *, as_json: bool) -> None:
+    (day, paths), *late = outcome.pages.items()
+    if as_json:
+        print_json(
+            {
+                "day": day,
+                "new": outcome.new,
+                "tagged": outcome.tagged,
+                "failed": outcome.failed,
+                "failing": [{"feed": name, "problem": problem} for name, problem in outcome.failing],
+                "problems": outcome.problems,
+                "report": paths,
+                "caught_up": {d.isoformat(): p for d, p in late},
+                "left_out": outcome.left_out,
+                "log": log,
+            }
         )
-        paths = write_report(data, args.out / day.isoformat())
-    for name, problem in polled.failing:
-        say(f"daily: {name}: {problem}")
-    if args.json:
-        print_json({"new": polled.new, "tagged": tagged.done, "failed": tagged.failed, "report": paths})
-    else:
-        print(f"{polled.new} new articles, {tagged.done} tagged; report: {paths['html']}")
-    return 3 if polled.failing or notes or tagged.failed else 0
+        return
+    print(f"{outcome.new} new articles, {outcome.tagged} tagged; report: {paths['html']}")
+    if late:
+        print(f"caught up: {', '.join(sorted(d.isoformat() for d, _ in late))}")
+    if outcome.left_out:
+        print(f"{outcome.left_out} older days without a page were left out (--catch-up)")
+
+
+@contextmanager
+def _told(log: RunLog) -> Iterator[None]:
+    """A run that ends early says so in its log."""
+    began = time.monotonic()
+    try:
+        yield
+    except KeyboardInterrupt:
+        log(f"end: exit 130, interrupted after {time.monotonic() - began:.0f} s")
+        raise
+    except Exception as error:
+        log(f"end: exit 1, {type(error).__name__}: {error}")
+        raise
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """SIGTERM (systemd, a container, a shutdown) ends the run as Ctrl-C does, with what it had open closed."""
+
+    def stop(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not the main thread: the caller minds signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _lock_of(address: str) -> Path:
@@ -105,32 +186,3 @@ def _lock_of(address: str) -> Path:
         return Path(address.removeprefix("sqlite:///") + ".daily.lock")
     key = hashlib.sha256(address.encode()).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"bondlore-{key}.daily.lock"
-
-
-def _known_yields(path: Path, notes: list[str]) -> Yields:
-    """The desk's own table, or the shipped one with a note when that is missing or damaged."""
-    from bondlore.chain import load_yields
-
-    try:
-        return load_yields(path if path.exists() else None)
-    except YieldsError as error:
-        say(f"daily: {error}")
-        notes.append(f"{path.name} could not be read; the yields shipped with bondlore are shown.")
-        return load_yields()
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold a lock file for the run. Raises StoreError when another run holds it."""
-    try:
-        handle = path.open("w")
-    except OSError as error:
-        raise StoreError(
-            f"cannot be written ({error.strerror})", where=str(path), remedy="choose another --db"
-        ) from error
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StoreError("another bondlore daily is at work", where=str(path), remedy="wait for it") from error
-        yield

@@ -57,17 +57,14 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("both --tagged and --db", where="bondlore report", remedy="give one of them")
     bundle = bundles.read(args.model, verify=())
     source = args.tagged or database(args)
-    table = chain.read_tagged(source, bundle)
-    if not table.num_rows:
-        remedy = "run bondlore import or ingest, then bondlore tag"
-        raise InputError("holds no tagged article", where=str(source), remedy=remedy)
+    table, freq = chain.page_table(source, bundle, day=args.date, since=args.since, freq=args.freq)
     data = chain.make_report(
         table,
         bundle,
         chain.load_yields(args.yields),
         day=args.date,
         since=args.since,
-        freq=args.freq,
+        freq=freq,
         by=chain.voters(source),
         stamp=utc_now().isoformat(timespec="seconds"),
     )

@@ -17,7 +17,8 @@ FORMATS = ("html", "png", "md", "json")
 def write_report(data: ReportData, out_dir: Path, formats: Sequence[str] = FORMATS) -> dict[str, Path]:
     """Write `report.html`, `.png`, `.md` and `.json` (those asked for); returns format -> path.
 
-    All are rendered before the first is written, so a failure leaves yesterday's set whole.
+    All are rendered before the first is written, so a failure leaves yesterday's set whole; `report.json` is replaced
+    last, so that a new one says that the others are new too.
     Raises InputError for an unknown format.
     """
     renderers: dict[str, Callable[[ReportData], bytes]] = {"html": _html, "png": _png, "md": _markdown, "json": _json}
@@ -26,8 +27,8 @@ def write_report(data: ReportData, out_dir: Path, formats: Sequence[str] = FORMA
             raise InputError(f"no report format {name!r}", where="formats", remedy=f"use {', '.join(FORMATS)}")
     rendered = {name: renderers[name](data) for name in dict.fromkeys(formats)}
     paths = {name: out_dir / f"report.{name}" for name in rendered}
-    for name, body in rendered.items():
-        atomic.write_bytes(paths[name], body)
+    for name in sorted(rendered, key=lambda name: name == "json"):
+        atomic.write_bytes(paths[name], rendered[name])
     return paths
 
 

@@ -246,11 +246,21 @@ class Store:
             saved += len(some)
         return saved
 
-    def tagged(self, *, model: str | None = None, taxonomy: Taxonomy) -> pa.Table:
+    def tagged(self, *, model: str | None = None, taxonomy: Taxonomy, since: datetime | None = None) -> pa.Table:
         """The taggings of one model (by default the most recently used) as a table of `tagging.schema`,
-        ordered by (published_at with nulls last, id).
+        ordered by (published_at with nulls last, id). With `since`, of articles published from then on, and undated.
         """
-        return taggings.tagged(self._database, model=model, taxonomy=taxonomy)
+        return taggings.tagged(self._database, model=model, taxonomy=taxonomy, since=since)
+
+    def models(self) -> dict[str, int]:
+        """Articles tagged (failures included) by model, the most recently used first."""
+        with self._database.read() as connection:
+            return taggings.models(connection)
+
+    def last_published(self, model: str) -> datetime | None:
+        """When the last dated article that `model` read was published (UTC); None without one."""
+        with self._database.read() as connection:
+            return taggings.last_published(connection, model)
 
     def counts(self) -> Counts:
         """What the store holds."""

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any, get_args
 
 import pyarrow as pa
-from sqlalchemy import Connection, Row, Select, and_, select
+from pyarrow import json
+from sqlalchemy import Connection, Row, Select, String, Text, and_, cast, or_, select, type_coerce
 from sqlalchemy import func as sql
 
 from bondlore import tagging as records
@@ -17,10 +18,16 @@ from bondlore.store import schema
 from bondlore.store.engine import Database, chunks, upsert
 from bondlore.taxonomy import Taxonomy
 
-__all__ = ["models", "save", "tagged", "untagged"]
+__all__ = ["last_published", "models", "save", "tagged", "untagged"]
 
 _EVIDENCE = {"narrative": str, "stance": str, "sentence": int, "text": str, "probability": float}
-_PAGE = 2000
+_PLAIN = (
+    *("id", "url", "publisher", "title", "published_precision"),
+    *("cluster", "gate", "primary", "model", "status", "error"),
+)
+_TIMES = ("published_at", "first_seen_at")
+_PACKED = ("probabilities", "verdicts", "evidence")
+_PAGE = 5000
 
 
 def untagged(model: str, *, retry_errors: bool) -> Select[Any]:
@@ -88,11 +95,12 @@ def models(connection: Connection) -> dict[str, int]:
     return {model: int(n) for model, n in rows}
 
 
-def tagged(database: Database, *, model: str | None, taxonomy: Taxonomy) -> pa.Table:
+def tagged(database: Database, *, model: str | None, taxonomy: Taxonomy, since: datetime | None = None) -> pa.Table:
     """Every tagging of one model as a table of `tagging.schema`, by (published_at nulls last, id).
 
-    Without `model`, the one most recently used; no taggings at all give an empty table. Raises StoreError for a model
-    that tagged nothing while others did.
+    With `since`, of the articles published then or later and of the undated ones. Without `model`, the one most
+    recently used; no taggings at all give an empty table. Raises StoreError for a model that tagged nothing while
+    others did.
     """
     form = records.schema(taxonomy.ids)
     with database.read() as connection:
@@ -104,37 +112,88 @@ def tagged(database: Database, *, model: str | None, taxonomy: Taxonomy) -> pa.T
         model = model or next(iter(known), None)
         if model is None:
             return form.empty_table()
-        batches = [
-            pa.RecordBatch.from_pylist([_row(row, taxonomy) for row in some], schema=form)
-            for some in connection.execute(_joined(model)).partitions(_PAGE)
-        ]
-    return pa.Table.from_batches(batches, schema=form)
+        rows = connection.execution_options(yield_per=_PAGE).execute(_joined(model, since))
+        parts = [_part(some, taxonomy, form) for some in rows.partitions()]
+    table = pa.Table.from_batches(parts, schema=form)
+    # sorted here: the database would spill rows as wide as these to disk
+    return table.sort_by([("published_at", "ascending"), ("id", "ascending")])  # nulls come last
 
 
-def _joined(model: str) -> Select[Any]:
+def last_published(connection: Connection, model: str) -> datetime | None:
+    """When the last dated article that `model` read was published; None without one."""
+    article, tagging = schema.article, schema.tagging
+    read = select(tagging.c.article).where(tagging.c.article == article.c.number, tagging.c.model == model).exists()
+    dated = select(article.c.published_at).where(article.c.published_at.is_not(None), read)
+    found: datetime | None = connection.scalar(dated.order_by(article.c.published_at.desc()).limit(1))
+    return found
+
+
+def _joined(model: str, since: datetime | None) -> Select[Any]:
+    """The columns of `_PLAIN`, then the two times, then the three of JSON as text: pyarrow reads all of them faster."""
     article, tagging = schema.article, schema.tagging
     leader = article.alias("leader")
-    columns = [c for c in tagging.c if c.name not in ("article", "revision", "saved_at")]
-    return (
+    plain = {c.name: c for c in (*article.c, *tagging.c)} | {"cluster": sql.coalesce(leader.c.id, article.c.id)}
+    statement = (
         select(
-            *article.c["id", "url", "publisher", "title", "published_at", "published_precision", "first_seen_at"],
-            sql.coalesce(leader.c.id, article.c.id).label("cluster"),
-            *columns,
+            *(plain[name].label(name) for name in _PLAIN),
+            *(type_coerce(article.c[name], String).label(name) for name in _TIMES),
+            *(cast(tagging.c[name], Text).label(name) for name in _PACKED),
         )
         .join(tagging, tagging.c.article == article.c.number)
         .outerjoin(leader, leader.c.number == article.c.cluster)
-        .where(tagging.c.model == model)
-        .order_by(article.c.published_at.is_(None), article.c.published_at, article.c.id)
     )
+    if since is None:
+        return statement.where(tagging.c.model == model)
+    lately = or_(article.c.published_at.is_(None), article.c.published_at >= since)
+    # SQLite would go by the model, which nearly every row has, and look up each article; an expression is in no index
+    return statement.where(lately, tagging.c.model + "" == model)
 
 
-def _row(row: Row[Any], taxonomy: Taxonomy) -> dict[str, Any]:
-    out = dict(row._mapping)
-    probabilities, verdicts = out.pop("probabilities"), out.pop("verdicts")
-    for narrative in taxonomy:
-        out[f"p_{narrative}"] = probabilities.get(narrative)
-        out[f"v_{narrative}"] = verdicts.get(narrative)
-    return out
+def _part(rows: Sequence[Row[Any]], taxonomy: Taxonomy, form: pa.Schema) -> pa.RecordBatch:
+    """Some rows of `_joined` as Arrow, column by column: several times faster than row by row."""
+    values = list(zip(*rows, strict=True))
+    given = dict(zip((*_PLAIN, *_TIMES), values, strict=False))
+    columns = {name: pa.array(given[name], pa.string()) for name in _PLAIN}
+    columns |= {name: _times(given[name]) for name in _TIMES}
+    packed = _unpacked(values[len(given) :], taxonomy, form.field("evidence").type)
+    for narrative in taxonomy.ids:
+        columns[f"p_{narrative}"] = packed["probabilities"].field(narrative).cast(pa.float32())
+        columns[f"v_{narrative}"] = packed["verdicts"].field(narrative)
+    columns["evidence"] = packed["evidence"]
+    return pa.record_batch([columns[name] for name in form.names], schema=form)
+
+
+def _times(values: Sequence[Any]) -> pa.Array:
+    """UTC times: SQLite gives its text, PostgreSQL a datetime."""
+    kind = pa.timestamp("us", tz="UTC")
+    if any(isinstance(value, str) for value in values):
+        return pa.array(values, pa.string()).cast(pa.timestamp("us")).cast(kind)
+    return pa.array(values, kind)
+
+
+def _unpacked(values: Sequence[Sequence[str | None]], taxonomy: Taxonomy, evidence: pa.DataType) -> dict[str, pa.Array]:
+    """The JSON columns of `_PACKED`; numbers are read as doubles and then rounded, as Python would."""
+    item = [pa.field(f.name, pa.float64() if f.type == pa.float32() else f.type) for f in evidence.value_type]
+    wanted = pa.schema(
+        [
+            ("probabilities", pa.struct([(n, pa.float64()) for n in taxonomy.ids])),
+            ("verdicts", pa.struct([(n, pa.string()) for n in taxonomy.ids])),
+            ("evidence", pa.list_(pa.struct(item))),
+        ]
+    )
+    names = [f'"{name}":' for name in _PACKED]
+    lines = [
+        "{" + ",".join(name + (value or "null") for name, value in zip(names, row, strict=True)) + "}"
+        for row in zip(*values, strict=True)
+    ]
+    data = "\n".join(lines).encode()
+    table = json.read_json(
+        pa.BufferReader(data),
+        read_options=json.ReadOptions(use_threads=False, block_size=len(data) + 1),
+        parse_options=json.ParseOptions(explicit_schema=wanted, unexpected_field_behavior="ignore"),
+    )
+    found = {name: table[name].combine_chunks() for name in _PACKED}
+    return found | {"evidence": found["evidence"].cast(evidence)}
 
 
 def _columns(row: Mapping[str, Any], model: str) -> dict[str, Any]:
