@@ -1,6 +1,6 @@
 """A real Label Studio for the tests that ask for one: from PyPI, in an environment of its own, on loopback, on SQLite.
 
-`BONDLORE_LABEL_STUDIO=install` installs it once into the user's cache folder (700 MB; some minutes); a path names an
+`BONDLORE_LABEL_STUDIO=install` installs it once into the user's cache folder (800 MB, some minutes); a path names an
 executable that is there already. Unset, the tests skip: an installation has no place in every run.
 """
 

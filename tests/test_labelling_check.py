@@ -229,6 +229,12 @@ def test_doubts_come_from_folds_that_have_not_seen_the_label(tmp_path):
     assert {(f.where.rpartition(":")[2], int(f.message.split()[1])) for f in told} == planted
 
 
+def test_doubts_about_too_little_are_none(tmp_path):
+    pytest.importorskip("sklearn")
+    path = write(tmp_path / "l.jsonl", {"text": "Prices rose", "labels": ["a"]}, {"text": "So what", "labels": []})
+    assert "likely label error" not in {f.kind for f in check([path], TAXONOMY, doubts=True).findings}
+
+
 def test_articles_not_labelled_yet_are_told_and_do_not_count(tmp_path):
     assert found(tmp_path, row(20, labels=None, gate="", primary="")) == [("warning", "not labelled", "11")]
 

@@ -107,7 +107,10 @@ def _ids(articles: Sequence[LabelledArticle]) -> Iterator[Finding]:
     first: dict[str, LabelledArticle] = {}
     for a in articles:
         if a.id in first and not a.id.startswith("row-"):  # rows without ids may repeat a text
-            yield Finding("error", "id twice", a.source, f"the id {a.id!r} is also that of {first[a.id].source}")
+            message = f"the id {a.id!r} is also that of {first[a.id].source}"
+            if a.annotator != first[a.id].annotator:
+                message += ", by another annotator: keep one with labels convert --annotator"
+            yield Finding("error", "id twice", a.source, message)
         first.setdefault(a.id, a)
 
 

@@ -62,8 +62,11 @@ def suspects(
 def out_of_fold(
     articles: Sequence[LabelledArticle], taxonomy: Taxonomy, *, k: int = 5, seed: int = 0
 ) -> dict[str, dict[str, Any]]:
-    """Predictions of every article by the TF-IDF baseline trained on the folds without its story: cheap, and enough to
-    find labels that their words contradict. Ids must be unique. Raises MissingExtraError without scikit-learn.
+    """Predictions of every article by the TF-IDF baseline trained on the folds without its story.
+
+    Cheap, and enough to find labels that their words contradict: of 111 labels changed at random among the 2,156 of
+    passages.jsonl and wire.jsonl, 95 were among its 1,318 suspects, and 21 among the first 50. Ids must be unique.
+    Raises MissingExtraError without scikit-learn.
     """
     try:
         from bondlore.train.evaluate import baseline_predictions
