@@ -13,7 +13,7 @@ import bondlore
 from bondlore import errors
 
 ROOMS = ["ingest", "store", "tag", "measure", "report"]  # each may import rooms before it
-SHARED = {"article", "atomic", "clock", "errors", "progress", "resources", "tagging", "taxonomy"}
+SHARED = {"article", "atomic", "clock", "errors", "jsonlines", "progress", "resources", "tagging", "taxonomy"}
 
 
 def modules(root, folder=""):

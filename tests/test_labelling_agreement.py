@@ -164,6 +164,30 @@ def test_one_file_of_three_annotators_with_gaps(tmp_path):
     assert row(result, "a").figures["positive_agreement"].value == pytest.approx(0.5)
 
 
+def test_two_annotators_of_one_label_studio_project(tmp_path):
+    """Its export holds both, and may come in parts: then names count, not files."""
+
+    def task(i, text, *people):
+        def regions(label):
+            value = {"start": 0, "end": len(text), "text": text, "labels": [label]}
+            return [{"type": "labels", "from_name": "label", "to_name": "text", "value": value}] if label else []
+
+        annotations = [{"completed_by": {"email": who}, "result": regions(label)} for who, label in people]
+        return {"id": i, "data": {"text": text}, "annotations": annotations}
+
+    p, q = "p@x.org", "q@x.org"
+    first = [task(1, "One.", (p, "a"), (q, "a")), task(2, "Two.", (p, "a"), (q, ""))]
+    second = [task(3, "Three.", (q, "b"), (p, "a")), task(4, "Four.", (p, "a")), task(5, "Five.")]
+    paths = [tmp_path / "1.json", tmp_path / "2.json"]
+    for path, tasks in zip(paths, (first, second), strict=True):
+        path.write_text(json.dumps(tasks))
+    given = side_by_side(paths, TAXONOMY)
+    assert (given.annotators, list(given.articles), given.alone) == ((p, q), ["1", "2", "3"], 1)
+    result = measure(given, TAXONOMY, draws=0)
+    assert row(result, "a").figures["positive_agreement"].value == pytest.approx(2 * 1 / (3 + 1))
+    assert {(c.a, c.b) for c in result.confusions} == {("a", "none"), ("a", "b")}
+
+
 def test_the_same_seed_gives_the_same_intervals(tmp_path):
     given = side_by_side(pair(tmp_path), TAXONOMY)
     assert measure(given, TAXONOMY, seed=1).plain() == measure(given, TAXONOMY, seed=1).plain()

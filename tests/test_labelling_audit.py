@@ -10,6 +10,7 @@ from bondlore import taxonomy
 from bondlore.cli import main
 from bondlore.errors import LabelError
 from bondlore.measure.coding import code_audit
+from bondlore.train.labelling import convert
 from bondlore.train.labelling.audit import audit_table
 
 TAXONOMY = taxonomy.parse({"name": "t", "narratives": [{"id": "a"}, {"id": "b"}]}, where="t")
@@ -51,6 +52,7 @@ def test_without_probabilities_there_is_no_such_column(tmp_path):
         (row(1), "occurs twice"),
         (row(2, inclusion_prob=0), r"inclusion_prob 0 is not in \(0, 1\]"),
         (row(2, inclusion_prob="often"), "inclusion_prob 'often'"),
+        (row(2) | {"labels": None}, "not read yet"),
         (row(2, inclusion_prob=None), "has no inclusion_prob, other rows have"),
         (row(2, {"9": {"a": "support"}}), "label index '9'"),
     ],
@@ -60,6 +62,25 @@ def test_a_row_that_would_bias_the_audit_is_named(tmp_path, bad, reason):
     with pytest.raises(LabelError, match=reason) as caught:
         audit_table([path], TAXONOMY)
     assert caught.value.where == f"{path}:2"
+
+
+def test_a_sample_labelled_in_label_studio_keeps_its_probabilities(tmp_path):
+    """The way of an audit: drawn, labelled in a tool, measured. Without the probabilities PPI++ would be biased."""
+    drawn = [row(i, gate="") | {"labels": None, "inclusion_prob": 0.1 * (i + 1)} for i in range(2)]
+    tasks = tmp_path / "tasks.json"
+    convert.write(convert.read(write(tmp_path / "drawn.jsonl", *drawn), TAXONOMY), tasks, "label-studio", TAXONOMY)
+    with pytest.raises(LabelError, match="not read yet"):
+        audit_table([tasks], TAXONOMY)
+    made = json.loads(tasks.read_text())
+    region = {"type": "labels", "from_name": "label", "value": {"start": 1, "end": 4, "text": "one", "labels": ["b"]}}
+    gate = {"type": "choices", "from_name": "gate", "value": {"choices": ["topical"]}}
+    for task, result in zip(made, ([region], [gate]), strict=True):
+        task["annotations"] = [{"result": result, "completed_by": 1}]
+    tasks.write_text(json.dumps(made))
+    assert audit_table([tasks], TAXONOMY).to_pylist() == [
+        {"id": "x0", "v_a": None, "v_b": "promotes", "inclusion_prob": 0.1},
+        {"id": "x1", "v_a": None, "v_b": None, "inclusion_prob": 0.2},
+    ]
 
 
 def test_the_command(tmp_path, capsys):

@@ -207,6 +207,75 @@ def test_predictions_of_the_command(tmp_path, capsys):
     assert "p.jsonl:1: is no row of predictions" in capsys.readouterr().err
 
 
+def test_doubts_come_from_folds_that_have_not_seen_the_label(tmp_path):
+    """Sentences whose words say `a` or `b`; three carry a label that their words contradict."""
+    pytest.importorskip("sklearn")
+    rng = random.Random(0)
+
+    def one(i):
+        says = [[["levies prices", "a"], ["margin calls", "b"], ["weather", ""]][rng.randrange(3)] for _ in range(4)]
+        sentences = [f"{word} {rng.choice(WORDS)} {rng.choice(WORDS)}" for word, _ in says]
+        labels = {str(k): {n: "support"} for k, (_, n) in enumerate(says, 1) if n}
+        return {"id": f"x{i}", "sentences": ["", *sentences], "labels": labels}
+
+    rows = [one(i) for i in range(60)]
+    planted = set()
+    for i in (7, 21, 40):
+        key, given = next(iter(rows[i]["labels"].items()))
+        rows[i]["labels"][key] = {"b" if "a" in given else "a": "support"}
+        planted.add((f"{i + 1}", int(key)))
+    path = write(tmp_path / "l.jsonl", *rows)
+    told = [f for f in check([path], TAXONOMY, doubts=True).findings if f.kind == "likely label error"]
+    assert {(f.where.rpartition(":")[2], int(f.message.split()[1])) for f in told} == planted
+
+
+def test_doubts_about_too_little_are_none(tmp_path):
+    pytest.importorskip("sklearn")
+    path = write(tmp_path / "l.jsonl", {"text": "Prices rose", "labels": ["a"]}, {"text": "So what", "labels": []})
+    assert "likely label error" not in {f.kind for f in check([path], TAXONOMY, doubts=True).findings}
+
+
+def test_articles_not_labelled_yet_are_told_and_do_not_count(tmp_path):
+    assert found(tmp_path, row(20, labels=None, gate="", primary="")) == [("warning", "not labelled", "11")]
+
+
+def test_what_a_tool_exported_is_checked_row_by_row(tmp_path):
+    def task(i, *spans):
+        regions = [
+            {"type": "labels", "from_name": "label", "value": {"start": s, "end": e, "text": q, "labels": ["a"]}}
+            for s, e, q in spans
+        ]
+        return {"id": i, "data": {"text": f"Word {i} of a text."}, "annotations": [{"result": regions}]}
+
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps([task(1, (0, 4, "Word")), task(2, (0, 4, "Other")), task(3), 7]))
+    told = [(f.kind, f.where) for f in check([path], TAXONOMY).findings if f.kind == "unusable row"]
+    assert told == [("unusable row", f"{path}:2"), ("unusable row", f"{path}:4")]
+
+
+def test_labels_that_do_not_name_their_version_are_told_where_it_matters(tmp_path):
+    changed = taxonomy.parse(
+        {
+            "name": "t",
+            "version": "2",
+            "narratives": [{"id": "a"}, {"id": "b"}],
+            "history": [{"version": "1", "narratives": ["a", "c"], "map": {"c": "b"}}],
+        },
+        where="t",
+    )
+    path = write(tmp_path / "l.jsonl", *map(row, range(8)), *(row(i, taxonomy="t/2") for i in range(8, 10)))
+    (told,) = check([path], changed).findings
+    assert (told.kind, told.message[:37]) == ("version", "8 articles do not say under which ver")
+    old = check([write(tmp_path / "l.jsonl", row(0, taxonomy="t/1"))], changed).findings[0]
+    assert "labelled under t/1, not t/2" in old.message
+
+
+def test_a_line_that_is_too_long_hides_none_below_it(tmp_path):
+    path = write(tmp_path / "l.jsonl", *map(row, range(10)), "x" * 10_000_001, row(20, gate="sideways"))
+    told = [(f.kind, f.where) for f in check([path], TAXONOMY).findings]
+    assert told == [("unusable row", f"{path}:11"), ("rule", f"{path}:12")]
+
+
 def test_the_shipped_labels_pass(root):
     labels = root / "corpus" / "labels"
     train = [p for p in sorted(labels.glob("*.jsonl")) if ".dev." not in p.name]

@@ -134,7 +134,7 @@ def test_the_command_for_training(tagged, tmp_path, capsys):
     assert main([*given, "--archive", str(tagged / "news.jsonl"), "--out", str(out)]) == 0
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert len(rows) == 6
-    assert all(int(r["id"][1:]) >= 30 and r["labels"] == {} and len(r["sentences"]) == 2 for r in rows)
+    assert all(int(r["id"][1:]) >= 30 and r["labels"] is None and len(r["sentences"]) == 2 for r in rows)
     assert all(r["why"].startswith("the model is unsure of ") for r in rows)
     capsys.readouterr()
     assert main([*given, "--out", str(out)]) == 1

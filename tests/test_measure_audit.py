@@ -80,6 +80,14 @@ def test_one_denial_among_four_claims_is_a_nuance(tmp_path: Path) -> None:
         ("a.jsonl", [{"id": "x", "v_c": "promotes"}], "unknown narrative 'c'"),
         ("a.jsonl", [{"id": "x", "labels": {"1": {"c": "support"}}}], "unknown label 'c'"),
         ("a.jsonl", [{"id": "x", "labels": ["a"]}], "maps no sentence"),
+        ("a.jsonl", [{"id": "x", "labels": None}], "a.jsonl:1: the article is not labelled yet"),
+        ("a.jsonl", [{"id": "x", "labels": {}}, {"id": "x", "labels": {}}], "a.jsonl:2: the id 'x' occurs twice"),
+        ("a.jsonl", [{"id": "x", "labels": {}, "inclusion_prob": 1.5}], "a.jsonl:1: the inclusion_prob 1.5 is not in"),
+        (
+            "a.jsonl",
+            [{"id": "x", "labels": {}, "inclusion_prob": 1}, {"id": "y", "labels": {}}],
+            "a.jsonl:2: has no inclusion_prob",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_named(name: str, rows: list[object], message: str, tmp_path: Path) -> None:

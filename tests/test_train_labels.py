@@ -8,6 +8,8 @@ import pytest
 
 from bondlore import taxonomy
 from bondlore.errors import LabelError
+from bondlore.train.labelling import convert
+from bondlore.train.labelling.forms import form_of
 from bondlore.train.labels import digest, read_all
 from bondlore.train.split import folds, stories
 
@@ -107,6 +109,86 @@ def test_a_hugging_face_data_set_is_read(tmp_path):
         tmp_path / "d"
     )
     assert [a.labels for a in read_all([tmp_path / "d"], TAXONOMY)] == [{1: {"a": "support"}}, {}]
+
+
+@pytest.mark.parametrize("name", ["flat.jsonl", "label_studio.json", "argilla.json", "doccano.jsonl", "flat.csv"])
+def test_what_tools_export_is_read_as_it_is(root, tmp_path, name, capsys):
+    """Training and evaluation need no conversion first; two annotators of one article must be told apart before."""
+    golden = root / "tests" / "golden" / "labels"
+    narratives = taxonomy.load(golden / "taxonomy.yaml")
+    with pytest.raises(LabelError, match=r"'x1' occurs twice; keep one annotator's, with bondlore labels convert"):
+        read_all([golden / name], narratives)
+    articles = [a for a in convert.read(golden / name, narratives) if a.annotator != "bob"]
+    out = tmp_path / name
+    convert.write(articles, out, form_of(golden / name), narratives)
+    capsys.readouterr()
+    found = read_all([out], narratives)
+    told = name not in ("doccano.jsonl", "flat.csv")
+    assert [a.id for a in found] == ["x1", "x2", "x3"] + ["x4"] * (not told)
+    assert found[0].labels == {0: {"a": "support"}, 1: {"a": "support", "b": "support"}, 2: {"b": "reject"}}
+    assert ("1 articles are not labelled yet; they are left out" in capsys.readouterr().err) == told
+
+
+def test_a_list_of_rows_in_one_json_file(tmp_path):
+    path = tmp_path / "l.json"
+    path.write_text(json.dumps([{"text": "Prices rose", "labels": "a"}, {"text": "So what", "labels": ["none"]}]))
+    assert [a.labels for a in read_all([path], TAXONOMY)] == [{1: {"a": "support"}}, {}]
+    path.write_text(json.dumps([GOOD, 3]))
+    with pytest.raises(LabelError, match=r"l\.json:2: is not a JSON object"):
+        read_all([path], TAXONOMY)
+
+
+def test_a_data_set_by_name(tmp_path, monkeypatch):
+    """`hf:` gives the name to `datasets`, for which a folder with a data file in it is one too."""
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "train.jsonl").write_text(
+        '{"text": "Up", "labels": ["a"]}\n{"text": "Down", "labels": []}\n'
+    )
+    place = f"hf:{tmp_path}/corpus"
+    assert [a.labels for a in read_all([place], TAXONOMY)] == [{1: {"a": "support"}}, {}]
+    with pytest.raises(LabelError, match=r"has no split 'test'; it has train"):
+        read_all([f"{place}:test"], TAXONOMY)
+    with pytest.raises(LabelError, match="is not a data set the hub has"):
+        read_all([f"hf:{tmp_path}/nothing"], TAXONOMY)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"text": "x" * 100_001, "labels": []}, "sentence 1 has 100001 characters; split the text"),
+        ('{"text": "half \\ud83d", "labels": []}', "sentence 1 holds half a character"),
+        ({"text": "x", "labels": ["a", "a:reject"]}, "both supports and denies 'a'"),
+        (GOOD | {"labels": {"1": {"a": "support"}, "01": {"b": "support"}}}, "sentence 1 is labelled twice"),
+        (GOOD | {"labels": {"9" * 5000: {}}}, "is not one of 3 sentences"),
+    ],
+)
+def test_a_row_that_would_break_or_lose_something_later_is_named(tmp_path, row, reason):
+    path = write(tmp_path, GOOD | {"id": "0"}, row)
+    with pytest.raises(LabelError, match=reason) as caught:
+        read_all([path], TAXONOMY)
+    assert caught.value.where == f"{path}:2"
+
+
+def test_a_text_with_an_unquoted_comma_is_named(tmp_path):
+    path = tmp_path / "l.csv"
+    path.write_text("text,labels\nUp,a\nPrices, rose,a\n")
+    with pytest.raises(LabelError, match=r"l\.csv:3: the row has more fields than the header"):
+        read_all([path], TAXONOMY)
+
+
+def test_a_long_text_in_a_csv_is_one_field(tmp_path):
+    """The csv module's own limit is 131,072 characters, and its message names no remedy."""
+    path = tmp_path / "l.csv"
+    path.write_text("text,labels\n" + "word " * 30_000 + ",a\n")
+    with pytest.raises(LabelError, match=r"l\.csv:2: sentence 1 has 150000 characters"):
+        read_all([path], TAXONOMY)
+
+
+def test_what_else_a_row_holds_is_kept(tmp_path):
+    (article,) = read_all([write(tmp_path, GOOD | {"inclusion_prob": 0.5, "title": "title", "note": None})], TAXONOMY)
+    assert article.extra == {"inclusion_prob": 0.5, "note": None}
 
 
 def test_a_folder_of_another_kind_is_refused(tmp_path):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bondlore import resources
 from bondlore.errors import TaxonomyError
 
-__all__ = ["Narrative", "Subject", "Taxonomy", "dump", "load", "parse"]
+__all__ = ["Edition", "Narrative", "Subject", "Taxonomy", "dump", "load", "parse"]
 
 _ID = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
@@ -44,13 +44,31 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
+class Edition:
+    """A former version: its narratives' ids, and what became of them in the version after it.
+
+    `became` maps an id to its successors: several where it was split, None among them where (part of) it was retired.
+    An id it does not name stayed.
+    """
+
+    version: str
+    narratives: tuple[str, ...]
+    became: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Taxonomy:
-    """An ordered set of narratives with a version; iteration yields ids in file order."""
+    """An ordered set of narratives with a version; iteration yields ids in file order.
+
+    `history` holds former versions, oldest first, so that labels given under one of them can be carried over.
+    """
 
     name: str
     version: str
     narratives: tuple[Narrative, ...]
     subject: Subject = Subject()
+    history: tuple[Edition, ...] = ()
 
     def __iter__(self) -> Iterator[str]:
         return (n.id for n in self.narratives)
@@ -76,6 +94,43 @@ class Taxonomy:
     def core(self) -> tuple[str, ...]:
         """Ids of the narratives the project exists to measure."""
         return tuple(n.id for n in self.narratives if n.kind == "core")
+
+    @property
+    def stamp(self) -> str:
+        """`name/version`: what labelled rows carry."""
+        return f"{self.name}/{self.version}"
+
+    def successors(self, version: str) -> dict[str, frozenset[str | None]]:
+        """For each narrative of a former `version`, what it may be now; None stands for nothing.
+
+        One successor: the label carries over. Several: somebody must read again. Raises TaxonomyError for a version
+        that is not recorded.
+        """
+        at = next((i for i, edition in enumerate(self.history) if edition.version == version), None)
+        if at is None:
+            known = ", ".join(e.version for e in self.history) or "none"
+            message = f"does not record the version {version!r} (its history has {known})"
+            raise TaxonomyError(message, where=self.stamp, remedy="add it to 'history', with what became of each id")
+        now: dict[str, frozenset[str | None]] = {n: frozenset([n]) for n in self.history[at].narratives}
+        for edition in self.history[at:]:
+            became = {n: frozenset(edition.became.get(n, (n,))) for n in edition.narratives}
+            now = {
+                old: frozenset(x for n in found for x in ([None] if n is None else became[n]))
+                for old, found in now.items()
+            }
+        return now
+
+    def added_since(self, version: str) -> tuple[str, ...]:
+        """Narratives of today that nothing of a former `version` became: its labels say nothing about them."""
+        known = {n for found in self.successors(version).values() for n in found}
+        return tuple(n for n in self.ids if n not in known)
+
+    def edition(self, version: str) -> Taxonomy:
+        """A former version as a taxonomy, of ids only: what labels given under it are checked against."""
+        self.successors(version)
+        found = next(e for e in self.history if e.version == version)
+        narratives = tuple(Narrative(n, n, "context", "") for n in found.narratives)
+        return Taxonomy(self.name, version, narratives, self.subject)
 
     @property
     def digest(self) -> str:
@@ -151,21 +206,66 @@ def parse(data: Any, *, where: str) -> Taxonomy:
             dash=str(entry.get("dash", "solid")),
             **{k: strings(entry.get(k), f"{at} ({key}) {k}") for k in ("include", "exclude", "examples")},
         )
+    version = str(data.get("version", "0"))
     subject = data.get("subject") or {}
     if not isinstance(subject, dict):
         raise fail("'subject' is not a mapping", "give it name, terms and related")
     return Taxonomy(
         str(data.get("name", "unnamed")),
-        str(data.get("version", "0")),
+        version,
         tuple(seen.values()),
         Subject(
             str(subject.get("name", "")), *(strings(subject.get(key), f"subject {key}") for key in ("terms", "related"))
         ),
+        _history(data.get("history"), version, tuple(seen), fail),
     )
+
+
+def _history(
+    given: Any, version: str, ids: tuple[str, ...], fail: Callable[[str, str], TaxonomyError]
+) -> tuple[Edition, ...]:
+    """Former versions, checked against the versions after them, from the last to the first."""
+    if not isinstance(given or [], list):
+        raise fail("'history' is not a list", "give version, narratives and map of each former version, oldest first")
+    out: list[Edition] = []
+    after, seen = set(ids), {version}
+    for number, entry in reversed(list(enumerate(given or [], 1))):
+        at = f"history {number}"
+        if not isinstance(entry, dict) or "version" not in entry:
+            raise fail(f"{at} has no version", "give version, narratives and map")
+        named, old, mapped = str(entry["version"]), entry.get("narratives"), entry.get("map") or {}
+        if named in seen:
+            raise fail(f"{at} repeats the version {named!r}", "give every version a name of its own")
+        if not isinstance(old, list) or not old or not all(isinstance(n, str) and _ID.fullmatch(n) for n in old):
+            raise fail(f"{at} (version {named}) has no list of narratives", "list the ids that it had")
+        if not isinstance(mapped, dict):
+            raise fail(f"{at} (version {named}): 'map' is not a mapping", "write old_id: new_id, [new, new] or null")
+        became: dict[str, tuple[str | None, ...]] = {}
+        for key, value in mapped.items():
+            found = tuple(value) if isinstance(value, list) else (value,)
+            if key not in old:
+                raise fail(f"{at} (version {named}) maps {key!r}, which it did not have", "mend its list or its map")
+            odd = [n for n in found if n is not None and not (isinstance(n, str) and n in after)]
+            if odd or not found:
+                became_what = repr(odd[0]) if odd else "an empty list"
+                raise fail(f"{at} (version {named}): {key} became {became_what}, not in the next version", "mend it")
+            became[key] = found
+        if lost := [n for n in old if n not in became and n not in after]:
+            remedy = f"add to its map: {lost[0]}: null, if it was retired, or what it became"
+            raise fail(f"{at} (version {named}): {lost[0]!r} is gone and not mapped", remedy)
+        out.append(Edition(named, tuple(dict.fromkeys(old)), became, " ".join(str(entry.get("note", "")).split())))
+        after = set(old)
+        seen.add(named)
+    return tuple(reversed(out))
 
 
 def dump(taxonomy: Taxonomy) -> dict[str, Any]:
     """The plain form that `parse` reads back: a model folder carries its taxonomy this way."""
+    former = [
+        {"version": e.version, "narratives": [*e.narratives], "map": {k: [*v] for k, v in e.became.items()}}
+        | ({"note": e.note} if e.note else {})
+        for e in taxonomy.history
+    ]
     return {
         "name": taxonomy.name,
         "version": taxonomy.version,
@@ -173,4 +273,5 @@ def dump(taxonomy: Taxonomy) -> dict[str, Any]:
         "narratives": [
             {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(n).items()} for n in taxonomy.narratives
         ],
+        **({"history": former} if former else {}),
     }

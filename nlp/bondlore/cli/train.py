@@ -21,7 +21,7 @@ _EXAMPLE = """  bondlore train my-labels.jsonl --out models/mine
 def parser() -> argparse.ArgumentParser:
     """Arguments of `bondlore train`."""
     p = builder("train", "Train a model on labelled articles and write its folder, complete or not at all.", _EXAMPLE)
-    p.add_argument("labels", metavar="LABELS", nargs="+", type=Path, help="JSON Lines (native or flat) or CSV")
+    p.add_argument("labels", metavar="LABELS", nargs="+", type=Path, help="in any form that labels convert knows")
     p.add_argument("--out", type=Path, required=True, metavar="DIR", help="the model folder to write")
     p.add_argument("--recipe", type=Path, metavar="TOML", help="everything a run depends on; see models/recipe.toml")
     p.add_argument("--base", metavar="NAME|DIR", help="a Hugging Face encoder (default: the shipped model's own)")

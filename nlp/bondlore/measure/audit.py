@@ -3,16 +3,15 @@
 Columns of the table: `id`, `v_<narrative>` (promotes, rejects, contested, or null = absent) and, where the file has it,
 `inclusion_prob`, the chance with which the article was drawn.
 Parquet and CSV have these columns. A JSON line has them too (a narrative not named is absent), or is a line of a labels
-file, `{"id", "labels": {"3": {"<narrative>": "support"}}}`, whose sentences are rolled up as a tagging's are.
+file, `{"id", "labels": {"3": {"<narrative>": "support"}}}`, whose sentences are rolled up as a tagging's are. Labels in
+another tool's form come by `bondlore labels convert --to audit`.
 """
 
 from __future__ import annotations
 
 import csv
-import gzip
-import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bondlore.errors import InputError, LabelError
+from bondlore.jsonlines import objects
 from bondlore.tag.rollup import verdict
 from bondlore.taxonomy import Taxonomy
 
-__all__ = ["read_audit"]
+__all__ = ["audit_table", "read_audit"]
 
-_MAX_LINE = 10_000_000
 _STANCES = ("support", "reject")
+_PROBABILITY = "inclusion_prob"
+_Located = tuple[str, dict[str, Any]]  # `file:row` and the row
 
 
 def read_audit(path: Path | str, taxonomy: Taxonomy) -> pa.Table:
@@ -37,27 +38,48 @@ def read_audit(path: Path | str, taxonomy: Taxonomy) -> pa.Table:
         if kind == ".parquet":
             return pq.read_table(path)
         if kind == ".csv":
-            rows = list(_csv(path, taxonomy))
-        elif kind in (".jsonl", ".ndjson", ".jsonl.gz"):
-            rows = list(_json(path, taxonomy))
+            table = audit_table(_csv(path, taxonomy), taxonomy)
+        elif kind.removesuffix(".gz") in (".jsonl", ".ndjson"):
+            table = audit_table(((f"{path}:{number}", row) for number, row in objects(path)), taxonomy)
         else:
-            raise InputError(
-                f"unknown kind {kind!r}", where=str(path), remedy="give .parquet, .csv, .jsonl or .jsonl.gz"
-            )
+            remedy = "give .parquet, .csv, .jsonl or .jsonl.gz; bondlore labels convert --to audit reads other forms"
+            raise InputError(f"unknown kind {kind!r}", where=str(path), remedy=remedy)
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"cannot be read ({reason})", where=str(path), remedy="check the file") from error
-    if not rows:
+    if not table.num_rows:
         raise InputError("holds no labelled article", where=str(path), remedy="give one row an article")
-    columns: dict[str, pa.Array] = {"id": pa.array([r["id"] for r in rows], pa.string())}
-    columns |= {f"v_{n}": pa.array([r.get(f"v_{n}") for r in rows], pa.string()) for n in taxonomy}
-    chances = [r.get("inclusion_prob") for r in rows]
+    return table
+
+
+def audit_table(rows: Iterable[_Located], taxonomy: Taxonomy) -> pa.Table:
+    """One row an article: `id`, `v_<narrative>` (null where absent), and `inclusion_prob` if the rows have it.
+
+    A row has verdicts (`v_<narrative>`) or sentences' `labels`, which are rolled up. Raises LabelError that names the
+    row: an unknown narrative or stance, no id or one twice, a probability that is missing or not in (0, 1].
+    """
+    found: list[dict[str, Any]] = []
+    seen: dict[str, str] = {}
+    for where, row in rows:
+        one = {"id": _id(row, where), _PROBABILITY: _chance(row, where), **_verdicts(row, taxonomy, where)}
+        if one["id"] in seen:
+            message = f"the id {one['id']!r} occurs twice (also {seen[one['id']]})"
+            raise LabelError(message, where=where, remedy="keep one adjudicated row an article")
+        seen[one["id"]] = where
+        found.append(one)
+    columns: dict[str, pa.Array] = {"id": pa.array(list(seen), pa.string())}
+    columns |= {f"v_{n}": pa.array([r.get(f"v_{n}") for r in found], pa.string()) for n in taxonomy}
+    chances = [r[_PROBABILITY] for r in found]
     if any(c is not None for c in chances):
-        columns["inclusion_prob"] = pa.array(chances, pa.float64())
+        if None in chances:
+            where = list(seen.values())[chances.index(None)]
+            remedy = "keep what labels suggest --for audit wrote"
+            raise LabelError(f"has no {_PROBABILITY}, other rows have", where=where, remedy=remedy)
+        columns[_PROBABILITY] = pa.array(chances, pa.float64())
     return pa.table(columns)
 
 
-def _csv(path: Path, taxonomy: Taxonomy) -> Iterator[dict[str, Any]]:
+def _csv(path: Path, taxonomy: Taxonomy) -> Iterator[_Located]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
         wanted = ["id", *(f"v_{n}" for n in taxonomy)]
@@ -67,35 +89,23 @@ def _csv(path: Path, taxonomy: Taxonomy) -> Iterator[dict[str, Any]]:
             )
         try:
             for row in reader:
-                where = f"{path}:{reader.line_num}"
-                out: dict[str, Any] = {k: (row[k] or "").strip() or None for k in wanted}
-                yield out | _common(row, where)
+                verdicts: dict[str, Any] = {k: (row[k] or "").strip() or None for k in wanted}
+                yield f"{path}:{reader.line_num}", verdicts | {_PROBABILITY: row.get(_PROBABILITY)}
         except csv.Error as error:
             raise InputError(f"is not CSV ({error})", where=f"{path}:{reader.line_num}", remedy="mend it") from error
 
 
-def _json(path: Path, taxonomy: Taxonomy) -> Iterator[dict[str, Any]]:
-    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
-        number = 0
-        while line := file.readline(_MAX_LINE + 1):
-            number += 1
-            where = f"{path}:{number}"
-            if len(line) > _MAX_LINE:
-                raise LabelError(f"the row is longer than {_MAX_LINE} bytes", where=where, remedy="split the file")
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise LabelError(f"the row is not JSON ({error})", where=where, remedy="one object a line") from error
-            if not isinstance(row, dict):
-                raise LabelError("the row is not a JSON object", where=where, remedy="one object a line")
-            named = {k: v for k, v in row.items() if k.startswith("v_")}
-            if unknown := [k for k in named if k[2:] not in taxonomy]:
-                raise LabelError(f"unknown narrative {unknown[0][2:]!r}", where=where, remedy="see the taxonomy")
-            if not named and "labels" not in row:
-                raise LabelError("the row has neither v_<narrative> nor 'labels'", where=where, remedy='write "labels"')
-            yield (named or _rolled(row["labels"], taxonomy, where)) | _common(row, where)
+def _verdicts(row: dict[str, Any], taxonomy: Taxonomy, where: str) -> dict[str, Any]:
+    named = {k: v for k, v in row.items() if k.startswith("v_")}
+    if unknown := [k for k in named if k[2:] not in taxonomy]:
+        raise LabelError(f"unknown narrative {unknown[0][2:]!r}", where=where, remedy="see the taxonomy")
+    if named:
+        return named
+    if "labels" not in row:
+        raise LabelError("the row has neither v_<narrative> nor 'labels'", where=where, remedy='write "labels"')
+    if row["labels"] is None:
+        raise LabelError("the article is not labelled yet", where=where, remedy="label it, {} where it carries nothing")
+    return _rolled(row["labels"], taxonomy, where)
 
 
 def _rolled(labels: Any, taxonomy: Taxonomy, where: str) -> dict[str, Any]:
@@ -114,14 +124,22 @@ def _rolled(labels: Any, taxonomy: Taxonomy, where: str) -> dict[str, Any]:
     return {f"v_{n}": verdict(sides[n, "support"], sides[n, "reject"]) for n in narratives}
 
 
-def _common(row: dict[str, Any], where: str) -> dict[str, Any]:
-    """The id and the inclusion probability."""
+def _id(row: dict[str, Any], where: str) -> str:
     if not (name := str(row.get("id") or "").strip()):
         raise LabelError("the row has no id", where=where, remedy="give the article's id as tagged")
-    chance = row.get("inclusion_prob")
-    if chance in (None, ""):
-        return {"id": name}
+    return name
+
+
+def _chance(row: dict[str, Any], where: str) -> float | None:
+    """The inclusion probability; None where the row has none."""
+    given = row.get(_PROBABILITY)
+    if given in (None, ""):
+        return None
     try:
-        return {"id": name, "inclusion_prob": float(str(chance))}
+        chance = float(str(given))
     except ValueError as error:
-        raise LabelError(f"the inclusion_prob {chance!r} is no number", where=where, remedy="mend it") from error
+        raise LabelError(f"the {_PROBABILITY} {given!r} is no number", where=where, remedy="mend it") from error
+    if not 0 < chance <= 1:
+        remedy = "keep what labels suggest --for audit wrote"
+        raise LabelError(f"the {_PROBABILITY} {given!r} is not in (0, 1]", where=where, remedy=remedy)
+    return chance

@@ -1,60 +1,59 @@
-"""Labels files -> labelled articles: native JSON Lines, flat JSON Lines, CSV. Every row is checked."""
+"""Labels files -> labelled articles, whatever form they come in. Every row is checked."""
 
 from __future__ import annotations
 
-import csv
-import gzip
 import hashlib
 import json
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bondlore.article import content_id, normalise
-from bondlore.errors import LabelError, MissingExtraError
+from bondlore.errors import LabelError
 from bondlore.progress import say
 from bondlore.taxonomy import Taxonomy
+from bondlore.train.labelled import FIELDS, LabelledArticle, further
+from bondlore.train.labelling.forms import native_rows
+from bondlore.train.labelling.spans import stances
 
-__all__ = ["LabelledArticle", "digest", "fingerprints", "parse", "read", "read_all", "rows"]
+__all__ = ["LabelledArticle", "digest", "fingerprints", "parse", "read", "read_all"]
 
-_MAX_LINE = 10_000_000  # bytes
+_LONGEST = 100_000  # characters of a sentence: longer ones are texts that nobody split
+_HALF = re.compile("[\ud800-\udfff]")  # a surrogate without its other half, which no UTF-8 can hold
 _STANCES = ("support", "reject")
 _DERIVED = "row-"  # begins the id of a row that names none
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledArticle:
-    """Sentences (index 0 the title) and, for each sentence that carries one, narrative -> stance."""
-
-    id: str
-    sentences: tuple[str, ...]
-    labels: Mapping[int, Mapping[str, str]]
-    publisher: str = ""
-    date: str = ""
-    gate: str = ""
-    primary: str = ""
-    annotator: str = ""
-    source: str = field(default="", compare=False)
 
 
 def read_all(paths: Iterable[Path | str], taxonomy: Taxonomy, *, texts: Sequence[Path] = ()) -> list[LabelledArticle]:
     """Read several files. Raises LabelError naming file and row; also when an id occurs twice.
 
     `texts`: archives in which the sentences of keyed rows (`train.keyed`) are looked up; rows whose
-    article is not there are left out, with a warning.
+    article is not there are left out, with a warning. So are articles that nobody has labelled yet.
     """
     out: dict[str, LabelledArticle] = {}
+    repeats: Counter[str] = Counter()
     for path in paths:
+        pending = 0
         for article in read(path, taxonomy, texts=texts):
+            if article.pending:
+                pending += 1
+                continue
             if article.id in out and article.id.startswith(_DERIVED):
                 # rows without ids may repeat a text: count them apart, and let the split keep them together
-                number = sum(1 for key in out if key.startswith(article.id))
-                article = replace(article, id=f"{article.id}-{number}")
-            if article.id in out:
-                where = f"{article.source} (also {out[article.id].source})"
-                raise LabelError(f"the id {article.id!r} occurs twice", where=where, remedy="rename or drop one")
+                repeats[article.id] += 1
+                article = replace(article, id=f"{article.id}-{repeats[article.id]}")
+            if (other := out.get(article.id)) is not None:
+                where = f"{article.source} (also {other.source})"
+                remedy = "rename or drop one"
+                if article.annotator != other.annotator:
+                    remedy = "keep one annotator's, with bondlore labels convert --annotator"
+                raise LabelError(f"the id {article.id!r} occurs twice", where=where, remedy=remedy)
             out[article.id] = article
+        if pending:
+            say(f"labels: warning: {path}: {pending} articles are not labelled yet; they are left out")
     if not out:
         where = ", ".join(map(str, paths)) or "labels"
         raise LabelError("hold no labelled article", where=where, remedy="one article a line; see corpus/labels")
@@ -62,38 +61,19 @@ def read_all(paths: Iterable[Path | str], taxonomy: Taxonomy, *, texts: Sequence
 
 
 def read(path: Path | str, taxonomy: Taxonomy, *, texts: Sequence[Path] = ()) -> Iterator[LabelledArticle]:
-    """Labelled articles of a file (`.csv`, JSON Lines) or a folder written by Hugging Face `datasets`.
+    """Labelled articles of a file in any of `labelling.forms.FORMS`, a data set's folder or `hf:owner/name`.
 
     A data set has the columns `text` and `labels`, or those of a native row with `labels` as JSON text.
     Raises LabelError naming file and row, MissingExtraError when `datasets` is needed and not there.
     """
     keyed: list[tuple[str, dict[str, Any]]] = []
-    for where, row in rows(path):
+    for where, row in native_rows(path):
         if "keys" in row and "sentences" not in row:
             keyed.append((where, _checked_keys(row, where, texts)))
         else:
             yield parse(row, taxonomy, where)
     for where, row in _restored(keyed, path, texts):
         yield parse(row, taxonomy, where)
-
-
-def rows(path: Path | str, *, skip: Callable[[LabelError], None] | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """`file:row` and the row as it stands, unchecked, of anything `read` reads. Raises as `read` does.
-
-    With `skip`, a line of JSON Lines that is none is told to it and passed over.
-    """
-    path = Path(path)
-    if path.is_dir():
-        found = _dataset_rows(path)
-    else:
-        found = _csv_rows(path) if path.suffix.lower() == ".csv" else _json_rows(path, skip)
-    try:
-        for number, row in found:
-            yield f"{path}:{number}", row
-    except OSError as error:
-        raise LabelError(f"cannot be read ({error.strerror})", where=str(path), remedy="check the path") from error
-    except UnicodeDecodeError as error:
-        raise LabelError("is not UTF-8", where=str(path), remedy="convert it, e.g. with iconv -t utf-8") from error
 
 
 def _checked_keys(row: dict[str, Any], where: str, texts: Sequence[Path]) -> dict[str, Any]:
@@ -142,127 +122,83 @@ def digest(articles: Sequence[LabelledArticle]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _stance(label: object) -> tuple[str, str]:
-    """`a` supports, `a:reject` denies."""
-    narrative, _, stance = str(label).partition(":")
-    return narrative, stance or "support"
-
-
-def _json_rows(path: Path, skip: Callable[[LabelError], None] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
-    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as handle:
-        number = 0
-        while line := handle.readline(_MAX_LINE + 1):
-            number += 1
-            where = f"{path}:{number}"
-            if len(line) > _MAX_LINE:
-                raise LabelError(f"the row is longer than {_MAX_LINE} bytes", where=where, remedy="split the article")
-            if not line.strip():
-                continue
-            try:
-                row = _json_row(line, where)
-            except LabelError as error:
-                if skip is None:
-                    raise
-                skip(error)
-                continue
-            yield number, row
-
-
-def _json_row(line: bytes, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise LabelError("is not UTF-8", where=where, remedy="convert it, e.g. with iconv -t utf-8") from error
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise LabelError(f"the row is not JSON ({error})", where=where, remedy="one object a line") from error
-    if not isinstance(row, dict):
-        raise LabelError("the row is not a JSON object", where=where, remedy="one object a line")
-    return row
-
-
-def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with path.open(encoding="utf-8-sig", newline="") as handle:
-        reader = csv.DictReader(handle)
-        try:
-            if "labels" not in (reader.fieldnames or ()):
-                found = ", ".join(reader.fieldnames or ()) or "no header"
-                raise LabelError(f"has no column 'labels' (it has {found})", where=f"{path}:1", remedy="rename yours")
-            for row in reader:
-                labels = [part for part in (row.get("labels") or "").replace(";", ",").split(",") if part.strip()]
-                yield reader.line_num, {**row, "labels": [part.strip() for part in labels]}
-        except csv.Error as error:
-            where = f"{path}:{reader.line_num}"
-            raise LabelError(f"is not CSV ({error})", where=where, remedy="quote texts with commas") from error
-
-
-def _dataset_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows of a data set on disk; of several splits, those of `train`."""
-    try:
-        from datasets import DatasetDict, load_from_disk
-    except ImportError as error:
-        raise MissingExtraError("train", "datasets") from error
-    try:
-        data = load_from_disk(str(path))
-    except (FileNotFoundError, ValueError, OSError) as error:
-        remedy = "give a JSON Lines or CSV file, or a folder written by datasets' save_to_disk"
-        raise LabelError("is not a data set on disk", where=str(path), remedy=remedy) from error
-    if isinstance(data, DatasetDict):
-        if "train" not in data:
-            raise LabelError("has no split 'train'", where=str(path), remedy=f"save one of {', '.join(data)} by itself")
-        data = data["train"]
-    names = getattr(getattr(data.features.get("labels"), "feature", None), "names", None)
-    for number, row in enumerate(data, 1):
-        labels = row.get("labels")
-        if isinstance(labels, str):
-            try:
-                row["labels"] = json.loads(labels)
-            except json.JSONDecodeError:
-                row["labels"] = [labels]
-        elif names and isinstance(labels, list):
-            row["labels"] = [names[i] for i in labels]  # a Sequence(ClassLabel) holds numbers
-        yield number, row
-
-
 def parse(row: Mapping[str, Any], taxonomy: Taxonomy, where: str) -> LabelledArticle:
-    """A row, checked. Raises LabelError that names `where`."""
+    """A row, checked; `labels: null` makes an article that nobody has labelled yet.
+
+    Raises LabelError that names `where`.
+    """
 
     def fail(message: str, remedy: str) -> LabelError:
         return LabelError(message, where=where, remedy=remedy)
 
     if "labels" not in row:
         raise fail("the row has no 'labels'", 'write "labels": {} where no sentence carries any')
-    if "sentences" in row:
-        sentences, labels = row["sentences"], row.get("labels") or {}
-        if not isinstance(sentences, list) or not sentences or not all(isinstance(s, str) for s in sentences):
-            raise fail("'sentences' is not a list of strings", "give [title, sentence, …]")
-        if not isinstance(labels, dict):
-            raise fail("'labels' is not a mapping from sentence to narratives", 'e.g. {"3": {"x": "support"}}')
-    elif isinstance(row.get("text"), str):
-        # flat rows: one sentence without a title
-        sentences = ["", row["text"]]
-        flat = row.get("labels") or []
-        if isinstance(flat, str):
-            flat = [flat]
-        if not isinstance(flat, (list, dict)):
-            raise fail("'labels' is not a list", 'e.g. ["a", "b"]')
-        labels = {"1": flat if isinstance(flat, dict) else dict(map(_stance, flat))} if flat else {}
-    else:
-        raise fail("the row has neither 'sentences' nor 'text'", "see corpus/labels/README.md for the form")
+    if row.get("review"):
+        raise fail("sentences wait for a decision", "label them as 'review' says, and remove 'review'")
+    stamp = str(row.get("taxonomy") or "")
+    if stamp and stamp != taxonomy.stamp:
+        remedy = "carry them over with bondlore labels map, or pass the --taxonomy they were made under"
+        raise fail(f"labelled under {stamp}, not {taxonomy.stamp}", remedy)
+    sentences, labels = _parts(row, fail, where)
     checked: dict[int, dict[str, str]] = {}
-    for key, carried in labels.items():
-        if not str(key).isascii() or not str(key).isdecimal() or int(key) >= len(sentences):
+    for key, carried in (labels or {}).items():
+        number = str(key)
+        if not number.isascii() or not number.isdecimal() or len(number) > 9 or int(number) >= len(sentences):
             raise fail(f"label index {key!r} is not one of {len(sentences)} sentences", "indices count from the title")
         if not isinstance(carried, dict):
             raise fail(f"the labels of sentence {key} are not a mapping", 'e.g. {"x": "support"}')
+        if int(number) in checked:
+            raise fail(f"sentence {int(number)} is labelled twice", "write each index once")
         for narrative, stance in carried.items():
             if narrative not in taxonomy:
                 known = ", ".join(taxonomy)
                 raise fail(f"unknown narrative {narrative!r} in sentence {key}", f"the taxonomy has {known}")
             if stance not in _STANCES:
                 raise fail(f"unknown stance {stance!r} in sentence {key}", "use support or reject")
-        if carried:
-            checked[int(key)] = dict(carried)
+        checked[int(number)] = dict(carried)
     clean = tuple(normalise(s) for s in sentences)
-    text = {k: str(row.get(k) or "") for k in ("publisher", "date", "gate", "primary", "annotator")}
-    key = str(row.get("id") or _DERIVED + content_id(clean[0], "\n".join(clean[1:])))
-    return LabelledArticle(key, clean, checked, **text, source=where)
+    extra = row.get("extra")
+    if extra and isinstance(extra, str):  # a form of plain cells holds it as text
+        try:
+            extra = json.loads(extra)
+        except ValueError:
+            extra = {"extra": extra}
+    text = {k: str(row.get(k) or "") for k in FIELDS}
+    named = row.get("id") not in (None, "")
+    return LabelledArticle(
+        str(row["id"]) if named else _DERIVED + content_id(clean[0], "\n".join(clean[1:])),
+        clean,
+        {i: carried for i, carried in checked.items() if carried},
+        **text,
+        source=where,
+        pending=labels is None,
+        extra={**(extra if isinstance(extra, dict) else {}), **further(row)},
+    )
+
+
+def _parts(
+    row: Mapping[str, Any], fail: Callable[[str, str], LabelError], where: str
+) -> tuple[list[str], dict[str, Any] | None]:
+    """Sentences and labels by sentence (None: not labelled yet), of native and flat rows alike."""
+    labels: Any = row["labels"]
+    if "sentences" in row:
+        sentences = row["sentences"]
+        if not isinstance(sentences, list) or not sentences or not all(isinstance(s, str) for s in sentences):
+            raise fail("'sentences' is not a list of strings", "give [title, sentence, …]")
+        if labels is not None and not isinstance(labels or {}, dict):
+            raise fail("'labels' is not a mapping from sentence to narratives", 'e.g. {"3": {"x": "support"}}')
+    elif isinstance(row.get("text"), str):
+        # flat rows: one sentence without a title
+        sentences = ["", row["text"]]
+        flat = [labels] if labels and isinstance(labels, str) else labels or (None if labels is None else [])
+        if flat is not None and not isinstance(flat, (list, dict)):
+            raise fail("'labels' is not a list", 'e.g. ["a", "b"]')
+        labels = {"1": stances(flat, where)} if isinstance(flat, list) else flat and {"1": flat}
+    else:
+        raise fail("the row has neither 'sentences' nor 'text'", "see corpus/labels/README.md for the form")
+    for i, sentence in enumerate(sentences):
+        if len(sentence) > _LONGEST:
+            raise fail(f"sentence {i} has {len(sentence)} characters", "split the text into sentences")
+        if _HALF.search(sentence):
+            raise fail(f"sentence {i} holds half a character", "export the text again as UTF-8")
+    return sentences, labels if labels is None else labels or {}

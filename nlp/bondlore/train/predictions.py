@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from bondlore.errors import InputError
+from bondlore.jsonlines import objects
 
 __all__ = ["read_predictions"]
+
+_MAX_LINE = 100_000_000  # bytes: scores of every narrative in every sentence are longer than the article
 
 
 def read_predictions(path: Path) -> dict[str, dict[str, Any]]:
     """`labels` and `scores` (both may be absent) by article id. Raises InputError naming file and row."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", where=str(path), remedy="check the path") from error
-    except UnicodeDecodeError as error:
-        raise InputError("is not UTF-8", where=str(path), remedy="give a file of JSON Lines") from error
     out: dict[str, dict[str, Any]] = {}
-    for number, line in enumerate(lines, 1):
+    for number, row in objects(path, max_line=_MAX_LINE):
         try:
-            row = json.loads(line)
             key, labels, scores = str(row["id"]), row.get("labels") or {}, row.get("scores") or {}
             if not all(isinstance(v, dict) for part in (labels, scores) for v in [part, *part.values()]):
                 raise TypeError("labels and scores map sentences to narratives")
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"is no row of predictions ({error})",
                 where=f"{path}:{number}",

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLE", "arguments", "run"]
 
 EXAMPLE = """  bondlore labels check my-labels.jsonl --taxonomy mine.yaml
-  bondlore labels check train.jsonl --held-out dev.jsonl --predictions out-of-fold.jsonl"""
+  bondlore labels check train.jsonl --held-out dev.jsonl --doubts
+  bondlore labels check project-1-export.json --predictions out-of-fold.jsonl     (Label Studio's JSON)"""
 
 
 def arguments(p: argparse.ArgumentParser) -> None:
@@ -31,6 +32,12 @@ def arguments(p: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="scores as evaluate --predictions writes them, of a model that has not seen these labels: doubtful labels",
     )
+    p.add_argument(
+        "--doubts",
+        action="store_true",
+        help="find doubtful labels without --predictions: a word-count model judges each fold from the others;"
+        " the surest come first, and most of the rest are no errors",
+    )
     p.add_argument("--limit", type=positive, default=20, metavar="N", help="findings of a kind to print (default 20)")
     p.add_argument("--json", action="store_true", help="machine-readable result")
     add_taxonomy(p)
@@ -44,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
     narratives = taxonomy.load(args.taxonomy)
     predictions = read_predictions(args.predictions) if args.predictions else None
-    found = check(args.labels, narratives, held_out=args.held_out, predictions=predictions)
+    found = check(args.labels, narratives, held_out=args.held_out, predictions=predictions, doubts=args.doubts)
     articles = found.articles
     counts = Counter((n, stance) for a in articles for carried in a.labels.values() for n, stance in carried.items())
     summary: dict[str, Any] = {

@@ -45,17 +45,17 @@ def arguments(p: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print or write the rows. Raises BatchError, LabelError, InputError."""
     from bondlore.train.labelling.candidates import read_candidates, to_label
+    from bondlore.train.labelling.forms import native_rows
     from bondlore.train.labelling.suggest import for_audit, for_training
-    from bondlore.train.labels import rows
 
     if args.out and args.out.exists():
         raise InputError("is there already", where=str(args.out), remedy="choose another --out")
-    known = {str(row.get("id")) for path in args.labels for _, row in rows(path)}
     if args.purpose == "training":
+        known = {str(row.get("id")) for path in args.labels for _, row in native_rows(path)}
         chosen = for_training(read_candidates(args.tagged, known=known), args.n, seed=args.seed)
     else:
         # what was labelled before was not drawn at random: leaving it out would bias the sample
-        if known:
+        if args.labels:
             raise InputError("an audit draws from all articles", where="--labels", remedy="leave --labels away")
         strata = [s.strip() for s in args.strata.split(",") if s.strip()]
         chosen = for_audit(read_candidates(args.tagged), args.n, strata=strata, seed=args.seed)

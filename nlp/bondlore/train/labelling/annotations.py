@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bondlore.article import normalise
 from bondlore.errors import LabelError
 from bondlore.taxonomy import Taxonomy
-from bondlore.train.labels import LabelledArticle, parse, rows
+from bondlore.train.labelling.forms import native_rows
+from bondlore.train.labels import LabelledArticle, parse
 
 __all__ = ["Annotations", "side_by_side"]
 
@@ -27,24 +29,25 @@ class Annotations:
 
 
 def side_by_side(paths: Sequence[Path], taxonomy: Taxonomy) -> Annotations:
-    """Read two or more files, one annotator each; or one file, split by its field `annotator`.
+    """Read files of any form: two or more, one annotator each; or any number whose rows name several annotators.
 
-    Raises LabelError naming file and row: an unusable row, an id twice under one annotator, two texts under one id,
-    an id whose sentences no file holds; and when no article was labelled twice.
+    Rows not labelled yet count as not theirs. Raises LabelError naming file and row: an unusable row, an id twice under
+    one annotator, two texts under one id, an id whose sentences no file holds; and when no article was labelled twice.
     """
-    raw = [[(where, row) for where, row in rows(path)] for path in paths]
+    raw = [list(native_rows(path)) for path in paths]
     texts = _texts(raw)
+    by_file = len(paths) > 1 and not any(map(_shared_out, raw))
     found: dict[str, dict[str, LabelledArticle]] = {}
-    for key, (path, part) in enumerate(zip(paths, raw, strict=True)):
-        named = {str(row.get("annotator") or "") for _, row in part}
-        whole = len(paths) > 1
-        alias = next(iter(named)) if len(named) == 1 and "" not in named else path.stem
-        if whole and alias in found:
-            alias = f"{alias} ({key + 1})"  # the same person twice, or two files of one name
+    for number, (path, part) in enumerate(zip(paths, raw, strict=True), 1):
+        alias = _alias(path, part)
+        if by_file and alias in found:
+            alias = f"{alias} ({number})"  # the same person twice, or two files of one name
         for where, row in part:
-            name = alias if whole else str(row.get("annotator") or "unnamed")
-            mine = found.setdefault(name, {})
             article = parse(_with_sentences(row, texts, where), taxonomy, where)
+            if article.pending:
+                continue
+            name = alias if by_file else article.annotator or "unnamed"
+            mine = found.setdefault(name, {})
             if article.id in mine:
                 raise LabelError(
                     f"the id {article.id!r} occurs twice under {name!r}",
@@ -65,6 +68,19 @@ def side_by_side(paths: Sequence[Path], taxonomy: Taxonomy) -> Annotations:
     return Annotations(names, shared, len(every) - len(shared))
 
 
+def _alias(path: Path, part: Sequence[tuple[str, dict[str, Any]]]) -> str:
+    """Whose file it is: the one annotator its rows name, else the file's name."""
+    named = {str(row.get("annotator") or "") for _, row in part}
+    return next(iter(named)) if len(named) == 1 and "" not in named else path.stem
+
+
+def _shared_out(part: Sequence[tuple[str, dict[str, Any]]]) -> bool:
+    """Whether one file has several annotators' labels of an article, as a tool's export does."""
+    seen: dict[str, str] = {}
+    pairs = ((str(row.get("id")), str(row.get("annotator") or "")) for _, row in part)
+    return any(seen.setdefault(key, who) != who for key, who in pairs)
+
+
 def _texts(raw: Sequence[Sequence[tuple[str, dict[str, Any]]]]) -> dict[str, tuple[list[Any], str]]:
     """Sentences of every id, and where they were first given."""
     texts: dict[str, tuple[list[Any], str]] = {}
@@ -72,8 +88,9 @@ def _texts(raw: Sequence[Sequence[tuple[str, dict[str, Any]]]]) -> dict[str, tup
         for where, row in part:
             if "id" not in row or not isinstance(row.get("sentences"), list):
                 continue
-            first = texts.setdefault(str(row["id"]), (row["sentences"], where))
-            if first[0] != row["sentences"]:
+            said = [normalise(s) if isinstance(s, str) else s for s in row["sentences"]]
+            first = texts.setdefault(str(row["id"]), (said, where))
+            if first[0] != said:
                 raise LabelError(
                     f"other sentences under the id {row['id']!r}",
                     where=f"{where} (also {first[1]})",

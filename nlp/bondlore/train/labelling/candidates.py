@@ -40,8 +40,9 @@ def read_candidates(folder: Path, *, known: Collection[str] = ()) -> list[Candid
 
 
 def to_label(chosen: Sequence[Suggestion], archive: Sequence[Path] = ()) -> Iterator[dict[str, Any]]:
-    """A row for each suggestion: what was picked and why; with `archive`, its sentences and an empty `labels`, so
-    that the file can be labelled as it is or converted for an annotation tool. Raises InputError.
+    """A row for each suggestion: what was picked and why; with `archive`, its sentences and `labels: null`.
+
+    That is, not labelled yet: the file can be labelled as it is or converted for a tool. Raises InputError.
     """
     wanted = {s.candidate.id for s in chosen}
     found = {a.id: a for a in read_archive(archive) if a.id in wanted} if archive else {}
@@ -50,5 +51,5 @@ def to_label(chosen: Sequence[Suggestion], archive: Sequence[Path] = ()) -> Iter
         row: dict[str, Any] = {"id": c.id, "title": c.title, "publisher": c.publisher}
         row["date"] = c.published.isoformat() if c.published else ""
         if article := found.get(c.id):
-            row |= {"sentences": split(article), "labels": {}}
+            row |= {"sentences": split(article), "labels": None}
         yield row | {"why": s.why, **s.details}

@@ -7,15 +7,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from bondlore.errors import LabelError
+from bondlore.tagging import Gate
 from bondlore.taxonomy import Taxonomy
-from bondlore.train.labelling.confident import suspects
+from bondlore.train.labelling.confident import out_of_fold, suspects
 from bondlore.train.labelling.copies import copies
 from bondlore.train.labelling.findings import Finding
+from bondlore.train.labelling.forms import native_rows
 from bondlore.train.labelling.languages import language
-from bondlore.train.labels import LabelledArticle, parse, rows
+from bondlore.train.labels import LabelledArticle, parse
 from bondlore.train.split import stories
 
 __all__ = ["Checked", "check"]
@@ -24,7 +26,7 @@ _FEWEST_ARTICLES = 8  # training refuses fewer
 _FEWEST_EXAMPLES = 8  # sentences a narrative, below which it is hardly learnt
 _IMBALANCE = 50  # times the rarest
 _LONG = 2_000  # characters: a "sentence" this long is a whole text
-_GATES = ("causal", "topical", "off_topic")
+_GATES = get_args(Gate)
 _NONE = ("", "none")
 _GARBLED = re.compile("\ufffd|Ã[\u0080-\u00bf]|â€[\u0080-\u2122]")  # UTF-8 read as something else
 
@@ -48,20 +50,27 @@ def check(
     *,
     held_out: Sequence[Path] = (),
     predictions: Mapping[str, Mapping[str, Any]] | None = None,
+    doubts: bool = False,
 ) -> Checked:
-    """Check files as one training set, against `held_out` files that it must not know.
+    """Check files, in any form, as one training set, against `held_out` files that it must not know.
 
-    `predictions` by article id, made out of fold, add likely label errors. Raises LabelError only when a file cannot
-    be read at all.
+    `predictions` by article id, made out of fold, add likely label errors; `doubts` makes them here, with the TF-IDF
+    baseline. Raises LabelError only when a file cannot be read at all, MissingExtraError when `doubts` needs it.
     """
     findings: list[Finding] = []
-    articles = [a for path in paths for a in _read(path, taxonomy, findings)]
+    whole = [a for path in paths for a in _read(path, taxonomy, findings)]
+    articles = [a for a in whole if not a.pending]
     kept = [a for path in held_out for a in _read(path, taxonomy, findings)]
+    findings += [Finding("warning", "not labelled", a.source, "nobody has labelled it yet") for a in whole if a.pending]
     findings += _ids(articles)
+    findings += _versions(articles, taxonomy)
     findings += [f for a in [*articles, *kept] for f in _rules(a)]
     findings += _counts(articles, taxonomy)
     findings += _copies(articles, kept)
     findings += _languages(articles)
+    if doubts and predictions is None:
+        once = list({a.id: a for a in articles}.values())
+        predictions = out_of_fold(once, taxonomy)
     if predictions is not None:
         findings += [
             Finding(
@@ -79,18 +88,29 @@ def _read(path: Path, taxonomy: Taxonomy, findings: list[Finding]) -> Iterator[L
     def note(error: LabelError) -> None:
         findings.append(Finding("error", "unusable row", error.where, f"{error.message}; {error.remedy}"))
 
-    for where, row in rows(path, skip=note):
+    for where, row in native_rows(path, skip=note):
         try:
             yield parse(row, taxonomy, where)
         except LabelError as error:
             note(error)
 
 
+def _versions(articles: Sequence[LabelledArticle], taxonomy: Taxonomy) -> Iterator[Finding]:
+    """Where the taxonomy has changed, labels that do not say of which version they are."""
+    silent = [a for a in articles if not a.taxonomy]
+    if taxonomy.history and silent:
+        message = f"{len(silent)} articles do not say under which version of the taxonomy they were labelled"
+        yield Finding("warning", "version", silent[0].source, f"{message}, this one first; see labels map")
+
+
 def _ids(articles: Sequence[LabelledArticle]) -> Iterator[Finding]:
     first: dict[str, LabelledArticle] = {}
     for a in articles:
         if a.id in first and not a.id.startswith("row-"):  # rows without ids may repeat a text
-            yield Finding("error", "id twice", a.source, f"the id {a.id!r} is also that of {first[a.id].source}")
+            message = f"the id {a.id!r} is also that of {first[a.id].source}"
+            if a.annotator != first[a.id].annotator:
+                message += ", by another annotator: keep one with labels convert --annotator"
+            yield Finding("error", "id twice", a.source, message)
         first.setdefault(a.id, a)
 
 

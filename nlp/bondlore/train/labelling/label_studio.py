@@ -8,111 +8,190 @@ to be; a task that fits none is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, get_args
+from xml.sax.saxutils import quoteattr
 
 from bondlore.errors import LabelError
-from bondlore.train.labelling.spans import assign, to_codepoints, to_utf16, union
-from bondlore.train.labels import LabelledArticle
+from bondlore.tagging import Gate
+from bondlore.taxonomy import Taxonomy
+from bondlore.train.labelled import FIELDS, LabelledArticle
+from bondlore.train.labelling.spans import NOTHING, assign, label_of, stances, to_codepoints, to_utf16, union
 
-__all__ = ["read", "write"]
+__all__ = ["config", "read", "write"]
 
-_FIELDS = ("publisher", "date", "gate", "primary", "annotator")
-_CHOICES = ("gate", "primary")  # asked of the whole article
+_ONES = ("gate", "primary")  # choices asked of the whole article
+_WHO = "annotator"  # a text area: whose labels these are, kept from another file
+_TITLED = "first_line_is_title"
+_OURS = {"id", "text", "title", _TITLED, *FIELDS}
+_UNREAD = ("relation", "textarea", "rating", "number", "datetime", "pairwise")  # cannot hold a label
+_LONGEST = 10_000_000  # characters of a task
 _Span = tuple[int, int, str, str]  # start, end, label, text quoted
 
 
-def write(articles: Sequence[LabelledArticle]) -> list[dict[str, Any]]:
-    """Tasks to import into Label Studio: `text` is one sentence a line, the title first.
+def config(taxonomy: Taxonomy) -> str:
+    """The labelling interface (XML) of a project for these narratives: what `write` fills and `read` understands."""
+    hints = {"support": "", "reject": " (denied)"}
+    labels = "\n".join(
+        f"    <Label value={quoteattr(label_of(n.id, stance))} hint={quoteattr(n.name + denied)}"
+        f" background={quoteattr(n.colour)}/>"
+        for stance, denied in hints.items()
+        for n in taxonomy.narratives
+    )
+    gates = "\n".join(f"    <Choice value={quoteattr(g)}/>" for g in get_args(Gate))
+    primaries = "\n".join(f"    <Choice value={quoteattr(n)}/>" for n in (*taxonomy, NOTHING))
+    return f"""<View>
+  <Labels name="label" toName="text">
+{labels}
+  </Labels>
+  <Text name="text" value="$text" granularity="word"/>
+  <Header value="What the article is"/>
+  <Choices name="gate" toName="text" choice="single" showInline="true">
+{gates}
+  </Choices>
+  <Header value="Its main narrative"/>
+  <Choices name="primary" toName="text" choice="single" showInline="true">
+{primaries}
+  </Choices>
+  <TextArea name="{_WHO}" toName="text" maxSubmissions="1" rows="1" placeholder="whose labels, if not yours"/>
+</View>
+"""
 
-    The labelling interface they fit has <Labels name="label" toName="text"> and <Choices name="gate"> and "primary".
+
+def write(articles: Sequence[LabelledArticle]) -> list[dict[str, Any]]:
+    """Tasks to import into a project of `config`: `text` is one sentence a line, the title first.
+
+    An article that nobody has labelled yet has no annotation, so that Label Studio asks for one.
     """
     tasks = []
     for article in articles:
-        text, spans = union(article.labels, article.sentences)
-        at = to_utf16(text)
-        result: list[dict[str, Any]] = [
-            {
-                "id": f"r{number}",
-                "from_name": "label",
-                "to_name": "text",
-                "type": "labels",
-                "value": {"start": at[start], "end": at[end], "text": text[start:end], "labels": [label]},
-            }
-            for number, (start, end, label) in enumerate(spans)
-        ]
-        result += [
-            {
-                "id": name,
-                "from_name": name,
-                "to_name": "text",
-                "type": "choices",
-                "value": {"choices": [getattr(article, name)]},
-            }
-            for name in _CHOICES
-            if getattr(article, name)
-        ]
-        given = {k: getattr(article, k) for k in _FIELDS if k not in _CHOICES and getattr(article, k)}
-        data = {"id": article.id, "text": text, **given, "first_line_is_title": True}
-        tasks.append({"data": data, "annotations": [{"result": result}]})
+        text = "\n".join(article.sentences)
+        given = {k: v for k, v in article.fields().items() if k not in (*_ONES, _WHO)}
+        task: dict[str, Any] = {"data": {**article.extra, "id": article.id, "text": text, **given, _TITLED: True}}
+        tasks.append(task | {"annotations": [] if article.pending else [{"result": _result(article)}]})
     return tasks
 
 
-def read(tasks: Sequence[Any], where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _result(article: LabelledArticle) -> list[dict[str, Any]]:
+    text, spans = union(article.labels, article.sentences)
+    at = to_utf16(text)
+    out: list[dict[str, Any]] = [
+        _region(
+            f"r{number}",
+            "label",
+            "labels",
+            {"start": at[start], "end": at[end], "text": text[start:end], "labels": [label]},
+        )
+        for number, (start, end, label) in enumerate(spans)
+    ]
+    out += [_region(x, x, "choices", {"choices": [getattr(article, x)]}) for x in _ONES if getattr(article, x)]
+    # empty where unknown, for Label Studio would put whoever imports the tasks in its place
+    return [*out, _region(_WHO, _WHO, "textarea", {"text": [article.annotator]})]
+
+
+def _region(key: str, name: str, kind: str, value: dict[str, Any]) -> dict[str, Any]:
+    return {"id": key, "from_name": name, "to_name": "text", "type": kind, "value": value}
+
+
+def read(
+    tasks: Iterable[tuple[str, dict[str, Any]]], skip: Callable[[LabelError], None] | None = None
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """`file:task` and a native row for every annotation that was not cancelled. Raises LabelError.
 
-    A task nobody annotated gives no row: it is not known to carry nothing. Where `data` has no `first_line_is_title`,
-    its `title` becomes sentence 0 and the lines of `text` follow.
+    A task nobody annotated gives a row whose `labels` are null: it is not known to carry nothing. Where `data` has no
+    `first_line_is_title`, its `title` becomes sentence 0 and the lines of `text` follow. With `skip`, errors are told
+    to it and their task passed over.
     """
-    for number, task in enumerate(tasks, 1):
-        at = f"{where}:{number}"
-        data = task.get("data") if isinstance(task, dict) else None
-        if not isinstance(data, dict) or not isinstance(data.get("text"), str):
-            raise LabelError("the task has no data.text", where=at, remedy="export as JSON, not JSON-MIN or CSV")
-        for annotation in task.get("annotations") or ():
-            if not annotation.get("was_cancelled"):
-                yield at, _row(task, data, annotation, at)
+    for at, task in tasks:
+        try:
+            found = list(_rows(task, at))
+        except LabelError as error:
+            if skip is None:
+                raise
+            skip(error)
+            continue
+        yield from ((at, row) for row in found)
 
 
-def _row(task: dict[str, Any], data: dict[str, Any], annotation: dict[str, Any], where: str) -> dict[str, Any]:
+def _rows(task: dict[str, Any], at: str) -> Iterator[dict[str, Any]]:
+    data = task.get("data")
+    text = _text(data) if isinstance(data, dict) else None
+    if not isinstance(data, dict) or text is None:
+        raise LabelError("the task has no data.text", where=at, remedy="export as JSON, not JSON-MIN or CSV")
+    if len(text) > _LONGEST:
+        raise LabelError(f"the text has more than {_LONGEST} characters", where=at, remedy="split the article")
+    given = task.get("annotations") or []
+    if not isinstance(given, list) or not all(isinstance(a, dict) for a in given):
+        raise LabelError("the annotations are no list of objects", where=at, remedy="export the project again as JSON")
+    done = [a for a in given if not a.get("was_cancelled")]
+    if not done:
+        plain, _ = _located(text, [], at)
+        yield _native(task, data, plain.split("\n")) | {"labels": None}
+    for annotation in done:
+        yield _row(task, data, text, annotation, at)
+
+
+def _text(data: dict[str, Any]) -> str | None:
+    """`data.text`, or the only text there is under another name."""
+    if isinstance(data.get("text"), str):
+        return str(data["text"])
+    texts = [v for k, v in data.items() if isinstance(v, str) and k not in _OURS]
+    return texts[0] if len(texts) == 1 else None
+
+
+def _native(task: dict[str, Any], data: dict[str, Any], lines: Sequence[str]) -> dict[str, Any]:
+    sentences = [*lines] if data.get(_TITLED) else [str(data.get("title") or ""), *lines]
+    given = {k: str(data[k]) for k in FIELDS if data.get(k)}
+    name = next((str(x) for x in (data.get("id"), task.get("id")) if x not in (None, "")), "")
+    beyond = {k: v for k, v in data.items() if k not in _OURS} if "text" in data else {}
+    return {"id": name, "sentences": sentences, **given, "extra": beyond}
+
+
+def _row(task: dict[str, Any], data: dict[str, Any], text: str, annotation: Any, where: str) -> dict[str, Any]:
     spans: list[_Span] = []
     whole: list[str] = []
     said: dict[str, str] = {}
     try:
         for region in annotation.get("result") or ():
-            value = region["value"]
-            if region["type"] == "labels":
+            kind, name, value = region["type"], region.get("from_name"), region.get("value") or {}
+            if kind == "labels":
                 quoted = str(value.get("text") or "")
                 spans += [(int(value["start"]), int(value["end"]), str(x), quoted) for x in value["labels"]]
-            elif region["type"] == "choices" and region["from_name"] in _CHOICES:
-                said[region["from_name"]] = str(value["choices"][0])
-            elif region["type"] == "choices":
+            elif kind == "choices" and name in _ONES:
+                said[name] = str(value["choices"][0])
+            elif kind == "choices":
                 whole += map(str, value["choices"])
+            elif kind == "textarea" and name == _WHO:
+                said[_WHO] = " ".join(value["text"] if isinstance(value["text"], list) else [str(value["text"])])
+            elif kind not in _UNREAD:
+                remedy = "label texts with <Labels> or <Choices>, as in the .xml that labels convert writes"
+                raise LabelError(f"regions of the kind {kind!r} are not read", where=where, remedy=remedy)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise LabelError(f"a region lacks {error}", where=where, remedy="export the project again as JSON") from error
-    text, located = _located(data["text"], spans, where)
-    found = assign(text, located)
-    sentences = text.split("\n")
-    shift = 0 if data.get("first_line_is_title") else 1
-    if shift:
-        sentences = [str(data.get("title") or ""), *sentences]
-    if whole and len([s for s in sentences if s.strip()]) > 1:
-        remedy = "label spans, or give one sentence a task"
-        raise LabelError("choices label the whole text, which has several sentences", where=where, remedy=remedy)
-    labels = {str(i + shift): _stances(given) for i, given in found.items()}
+    plain, located = _located(text, spans, where)
+    row = _native(task, data, plain.split("\n"))
+    shift = 0 if data.get(_TITLED) else 1
+    labels = {i + shift: given for i, given in assign(plain, located).items()}
     if whole:
-        (only,) = [i for i, s in enumerate(sentences) if s.strip()]
-        labels.setdefault(str(only), {}).update(_stances(whole))
-    given = {k: str(data[k]) for k in _FIELDS if data.get(k)} | said
-    if who := _annotator(annotation.get("completed_by")):
-        given["annotator"] = who
-    return {"id": str(data.get("id") or task.get("id") or ""), "sentences": sentences, "labels": labels, **given}
+        filled = [i for i, s in enumerate(row["sentences"]) if s.strip()]
+        if len(filled) != 1:
+            remedy = "label spans, or give one sentence a task"
+            message = f"choices label the whole text, which {'has several sentences' if filled else 'is empty'}"
+            raise LabelError(message, where=where, remedy=remedy)
+        labels.setdefault(filled[0], []).extend(whole)
+    row |= said
+    who = _annotator(annotation.get("completed_by"))
+    if who and _WHO not in said:
+        row[_WHO] = who
+    return row | {"labels": {str(i): stances(given, where) for i, given in sorted(labels.items())}}
 
 
 def _located(text: str, spans: Sequence[_Span], where: str) -> tuple[str, list[tuple[int, int, str]]]:
     """The text with plain line ends, and spans in its code points, read in the way that finds what they quote."""
     plain = text.replace("\r\n", "\n").replace("\r", "\n")
+    if not spans:
+        return plain, []
     first: tuple[int, int, str] | None = None
     for body in dict.fromkeys((text, plain)):
         for places in (to_codepoints(body), {i: i for i in range(len(body) + 1)}):
@@ -137,11 +216,6 @@ def _fits(body: str, places: dict[int, int], span: _Span) -> bool:
     if start not in places or end not in places or start >= end:
         return False
     return not quoted or body[places[start] : places[end]].replace("\r\n", "\n") == quoted.replace("\r\n", "\n")
-
-
-def _stances(labels: Sequence[str]) -> dict[str, str]:
-    parts = (label.partition(":") for label in labels)
-    return {narrative: stance or "support" for narrative, _, stance in parts}
 
 
 def _annotator(who: Any) -> str:

@@ -9,12 +9,33 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 
-__all__ = ["assign", "label_of", "lines", "to_codepoints", "to_utf16", "union"]
+from bondlore.errors import LabelError
+
+__all__ = ["NOTHING", "assign", "label_of", "lines", "stances", "to_codepoints", "to_utf16", "union"]
+
+NOTHING = "none"  # a label that says: no narrative here
 
 
 def label_of(narrative: str, stance: str) -> str:
-    """How a tool shows a label: `a` supports, `a:reject` denies. `labels.parse` reads flat labels the same way."""
+    """How a tool shows a label: `a` supports, `a:reject` denies. `stances` reads it."""
     return narrative if stance == "support" else f"{narrative}:{stance}"
+
+
+def stances(labels: Iterable[str], where: str) -> dict[str, str]:
+    """Narrative -> stance of a sentence's labels; `none` alone stands for no label.
+
+    Raises LabelError that names `where`: a narrative with both stances, or `none` beside another label.
+    """
+    out: dict[str, str] = {}
+    for label in labels:
+        narrative, _, stance = str(label).partition(":")
+        if out.setdefault(narrative, stance or "support") != (stance or "support"):
+            remedy = "one sentence, one stance: keep the one that prevails"
+            raise LabelError(f"a sentence both supports and denies {narrative!r}", where=where, remedy=remedy)
+    if NOTHING in out and len(out) > 1:
+        message = f"a sentence carries {NOTHING!r} and {', '.join(n for n in out if n != NOTHING)}"
+        raise LabelError(message, where=where, remedy="keep the one or the others")
+    return {n: s for n, s in out.items() if n != NOTHING}
 
 
 def lines(text: str) -> list[tuple[int, int]]:
