@@ -258,6 +258,7 @@ def test_doctor_finds_nothing_bad(tmp_path, capsys):
     assert main(["doctor", "--db", str(tmp_path / "n.db")]) == 0
     out = capsys.readouterr().out
     assert "hashes match" in out
+    assert "int8 (" in out or "fp32 (" in out
     assert "BAD" not in out
 
 

@@ -116,11 +116,14 @@ def _extras() -> list[Finding]:
 
 def _model(folder: str | None) -> list[Finding]:
     from bondlore.tag import bundle as bundles
+    from bondlore.tag.runtime import available_cores, best_precision
 
     bundle = bundles.read(folder, verify=None)
     size = sum((bundle.folder / name).stat().st_size for name in bundle.files if (bundle.folder / name).is_file())
     detail = f"{bundle.id}, {len(bundle.taxonomy)} narratives, {size / 1e6:.0f} MB, hashes match"
-    return [Finding("model", "ok", detail)]
+    why = "has" if best_precision() == "int8" else "has no"
+    how = f"{best_precision()} (this processor {why} fast int8 products), {available_cores()} threads"
+    return [Finding("model", "ok", detail), Finding("runtime", "ok", how)]
 
 
 def _corpus() -> list[Finding]:
