@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bondlore import resources
-from bondlore.cli.options import add_db, add_model, add_polling, builder, database, print_json
+from bondlore.cli.options import add_db, add_model, add_polling, agent, builder, database, print_json
 from bondlore.clock import utc_now
 from bondlore.errors import StoreError, YieldsError
 from bondlore.progress import say
@@ -30,7 +30,9 @@ _EXAMPLE = """  bondlore daily --db /srv/bonds/news.db --feeds my-feeds.opml --o
 def parser() -> argparse.ArgumentParser:
     """Arguments of `bondlore daily`."""
     p = builder("daily", "Poll the feeds, refresh yields, tag what is new, write the day's report.", _EXAMPLE)
-    p.add_argument("--feeds", metavar="OPML", type=Path, help="a feed list (default: the shipped public feeds)")
+    p.add_argument(
+        "--feeds", metavar="FILE", type=Path, help="a feed list, OPML or YAML (default: the shipped public feeds)"
+    )
     p.add_argument("--out", type=Path, metavar="DIR", default=Path("reports"), help="one folder a day goes here")
     p.add_argument("--yields", type=Path, metavar="CSV", default=Path("yields.csv"), help="refreshed in place")
     p.add_argument("--source", choices=("fred", "treasury", "none"), default="treasury", help="of yields")
@@ -46,20 +48,20 @@ def run(args: argparse.Namespace) -> int:
     """Exit code 3 when a feed or the yields failed: the page says which. Safe to run again, and from two crons."""
     from bondlore import chain
     from bondlore.cli.yields import refresh
+    from bondlore.ingest.feedlist import read_feeds
     from bondlore.ingest.fetch import Fetcher
-    from bondlore.ingest.opml import read_opml
     from bondlore.measure.calendar import news_day
     from bondlore.report.data import Feed, Quality
     from bondlore.report.write import write_report
     from bondlore.store import Store
     from bondlore.tag.tagger import Tagger
 
-    feeds = read_opml(args.feeds or resources.find("corpus/feeds.opml"))
+    feeds = read_feeds(args.feeds or resources.find("corpus/feeds.opml"))
     address = database(args)
     notes: list[str] = []
     with _alone(_lock_of(address)), Store.open(address) as store:
         tagger = Tagger.load(args.model)
-        fetcher = Fetcher(allow_private=args.allow_private)
+        fetcher = Fetcher(allow_private=args.allow_private, user_agent=agent(args))
         every = timedelta(minutes=args.every)
         polled = chain.poll_feeds(store, feeds, fetcher, clock=utc_now, every=every, at_once=args.now)
         chain.read_pages(store, fetcher, clock=utc_now, per_host=args.pages)
