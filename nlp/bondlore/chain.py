@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bondlore.ingest.archive import Reject
     from bondlore.ingest.poll import Feed, Getter
     from bondlore.ingest.rejects import RejectsFile
+    from bondlore.ingest.sources import Source
     from bondlore.measure.confusion import Confusion
     from bondlore.measure.yields import Yields
     from bondlore.report.data import Quality, ReportData
@@ -54,6 +55,7 @@ __all__ = [
 ]
 
 _TAG_CHUNK = 50
+_FEW_FEEDS = 20
 _PAGE_DAYS = timedelta(days=7)  # an article first seen before is past its day
 _LOOK_BACK = {"D": 92, "W": 183, "M": 731}  # days a page looks back, by its period
 
@@ -111,7 +113,10 @@ def poll_feeds(
     at_once: bool = False,
 ) -> Polled:
     """Poll every feed that is due (with `at_once`, every feed) and keep what is new. One bad feed costs one feed."""
+    from bondlore.ingest.feeds import read_feed
     from bondlore.ingest.poll import due, poll
+    from bondlore.ingest.worker import FeedReader
+    from bondlore.tag.runtime import available_cores
 
     new = updated = answered = 0
     states = store.feed_states()
@@ -122,8 +127,13 @@ def poll_feeds(
         for feed in feeds
         if feed.url not in urls and states[feed.url].failures
     ]
-    with Progress("poll", total=len(asked), unit="feeds") as progress:
-        for result in poll(asked, fetcher, states, clock=clock, every=every, pause_s=pause_s):
+    with (
+        Progress("poll", total=len(asked), unit="feeds") as progress,
+        FeedReader(children=available_cores()) as others,
+    ):
+        # A few feeds are read sooner than a process that reads them starts.
+        read = others if len(asked) > _FEW_FEEDS else read_feed
+        for result in poll(asked, fetcher, states, clock=clock, every=every, pause_s=pause_s, read=read):
             added = store.save_poll(result)
             new, updated = new + added.new, updated + added.updated
             bad = result.outcome in ("failed", "gone")
@@ -171,8 +181,8 @@ def add_archive(
 ) -> Imported:
     """Read an archive into the store. Idempotent: the same rows again change nothing.
 
-    Interrupted, it goes on at the next call where it stopped, if the files are the same. Pages are read in a process
-    with limits.
+    Interrupted, it goes on at the next call where it stopped, if the files are the same; with a `limit` it always
+    begins at the first row. Pages are read in a process with limits.
     """
     from bondlore.ingest.archive import read_placed
     from bondlore.ingest.rejects import RejectsFile
@@ -183,14 +193,15 @@ def add_archive(
 
     rejects = rejects or RejectsFile()
     source = ", ".join(p.name for p in paths)
-    known, added, keys = store.marks(), AddReport(), _intake_keys(paths, mapping, zone)
+    known, added = {} if limit else store.marks(), AddReport()
+    keys = {source.key: mark for source, mark in _intake_marks(paths, mapping, zone).items()}
     done = {key: known[mark] for key, mark in keys.items() if mark in known}
     with Progress("import", unit="articles") as progress, Extractor() as extract:
         placed = read_placed(
             paths, mapping=mapping, rejects=rejects, zone=zone, clock=clock, done=done, extract=extract
         )
         for some in chunks(islice(placed, limit)):
-            marks = {one.source.key: Mark(keys[one.source.key], one.source.name, one.row) for one in some}
+            marks = {one.source.key: Mark(keys[one.source.key], one.source.name, one.row) for one in some if not limit}
             rejects.flush()
             added += store.add_marked([one.article for one in some], marks, source=source, seen_at=clock())
             progress.step(len(some))
@@ -202,17 +213,18 @@ def add_archive(
 
 def interrupted(
     store: Store, paths: Sequence[Path], *, mapping: Mapping[str, str] | None = None, zone: str = ""
-) -> bool:
-    """Whether an import of these files, read this way, was begun and not ended."""
-    return not store.marks().keys().isdisjoint(_intake_keys(paths, mapping, zone).values())
+) -> dict[str, int]:
+    """The last row dealt with, by file name, of an import of these files, read this way, that did not end."""
+    known = store.marks()
+    return {source.name: known[mark] for source, mark in _intake_marks(paths, mapping, zone).items() if mark in known}
 
 
-def _intake_keys(paths: Sequence[Path], mapping: Mapping[str, str] | None, zone: str) -> dict[str, str]:
-    """The key of each source -> that of its mark: columns read otherwise are another import."""
+def _intake_marks(paths: Sequence[Path], mapping: Mapping[str, str] | None, zone: str) -> dict[Source, str]:
+    """Each source -> the key of its mark: columns read otherwise are another import."""
     from bondlore.ingest.sources import sources
 
     how = repr((sorted((mapping or {}).items()), zone))
-    return {s.key: hashlib.sha256(f"{s.key}{how}".encode()).hexdigest() for s in sources([Path(p) for p in paths])}
+    return {s: hashlib.sha256(f"{s.key}{how}".encode()).hexdigest() for s in sources([Path(p) for p in paths])}
 
 
 def tag_store(store: Store, tagger: Tagger) -> Tagged:
