@@ -51,7 +51,7 @@ class _Crew:
         # Last in, first out: as few of them start as the work needs.
         self._idle: queue.LifoQueue[_Child] = queue.LifoQueue()
         for _ in range(children):
-            self._idle.put(_Child(self.kind, timeout_s, memory_mb))
+            self._idle.put(_Child(self))
 
     def _ask(self, request: dict[str, Any], document: bytes, *, where: str) -> dict[str, Any]:
         """The child's answer. Raises InputError when there is none within the limits."""
@@ -117,8 +117,8 @@ class FeedReader(_Crew):
 class _Child:
     """One process, used by one thread at a time."""
 
-    def __init__(self, kind: str, timeout_s: float, memory_mb: int) -> None:
-        self.kind, self.timeout_s, self.memory_mb = kind, timeout_s, memory_mb
+    def __init__(self, crew: _Crew) -> None:
+        self._crew = crew
         self._process: subprocess.Popen[bytes] | None = None
         self._done = 0
 
@@ -132,16 +132,16 @@ class _Child:
         try:
             self._process.stdin.write(_HEAD.pack(len(request), len(document)) + request + document)
             self._process.stdin.flush()
-            found: dict[str, Any] = json.loads(self._receive(self.timeout_s))
+            found: dict[str, Any] = json.loads(self._receive(self._crew.timeout_s))
         except TimeoutError as error:
             self.stop()
             raise InputError(
-                f"takes longer than {self.timeout_s:g} s to read", where=where, remedy="give its text instead"
+                f"takes longer than {self._crew.timeout_s:g} s to read", where=where, remedy="give its text instead"
             ) from error
         except (OSError, EOFError) as error:
             self.stop()
             raise InputError(
-                f"cannot be read within {self.memory_mb} MB", where=where, remedy="give its text instead"
+                f"cannot be read within {self._crew.memory_mb} MB", where=where, remedy="give its text instead"
             ) from error
         except BaseException:  # an interruption half-way: the next question would get this answer
             self.stop()
@@ -152,9 +152,9 @@ class _Child:
         self.stop()
         # The package may be run from a checkout: the child finds it where we did.
         path = os.pathsep.join(filter(None, sys.path))
-        limits = (str(self.memory_mb), str(round(self.timeout_s) + 1))
+        limits = (str(self._crew.memory_mb), str(round(self._crew.timeout_s) + 1))
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code, no shell
-            [sys.executable, "-c", _CODE, self.kind, *limits],
+            [sys.executable, "-c", _CODE, self._crew.kind, *limits],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -166,7 +166,9 @@ class _Child:
         except (OSError, EOFError, TimeoutError) as error:
             self.stop()
             raise InputError(
-                f"the process that reads {self.kind}s cannot start", where=sys.executable, remedy="run bondlore doctor"
+                f"the process that reads {self._crew.kind}s cannot start",
+                where=sys.executable,
+                remedy="run bondlore doctor",
             ) from error
 
     def _receive(self, within_s: float) -> bytes:
