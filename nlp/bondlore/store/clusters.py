@@ -3,8 +3,9 @@
 Articles whose text is new or changed get a signature and LSH buckets (`minhash`); those that share a bucket
 within `WINDOW_DAYS` are compared on their shingles; pairs that pass are kept in `near_copy`, with the reason.
 A cluster is a connected component of these pairs, so it depends on the articles and not on the order in which they
-came, and a pair that a rewrite dissolves dissolves its cluster too. Cost grows with the articles, not with their
-square: in a bucket that hundreds share (a table, a boilerplate) each is compared only with the nearest in time.
+came, and a pair that a rewrite dissolves dissolves its cluster too. A person's word keeps two apart (`copies`). Cost
+grows with the articles, not with their square: in a bucket that hundreds share (a table, a boilerplate) each is
+compared only with the nearest in time.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from sqlalchemy import func as sql
 
 from bondlore.store import minhash
 from bondlore.store.engine import Database, chunks, upsert
-from bondlore.store.schema import article, band, near_copy, signature
+from bondlore.store.schema import apart, article, band, near_copy, signature
 
-__all__ = ["CONTAINMENT", "JACCARD", "WINDOW_DAYS", "ClusterReport", "cluster", "is_near_copy"]
+__all__ = ["CONTAINMENT", "JACCARD", "WINDOW_DAYS", "ClusterReport", "cluster", "is_near_copy", "name"]
 
 # Read off pairs among 20,000 real articles: with containment from 0.6 to 0.75 most share only a site's furniture or
 # the words of a form, from 0.75 (or Jaccard 0.6) most are one story retold. Forms whose every copy reads alike (law
@@ -99,7 +100,7 @@ def _place(connection: Connection, signed: Sequence[_Signed]) -> tuple[int, int]
     pairs = _verified(connection, _candidates(connection, list(docs)), docs)
     if pairs:
         connection.execute(upsert(connection, near_copy).on_conflict_do_nothing(), pairs)
-    _name(connection, set(docs) | parted | {p["low"] for p in pairs} | {p["high"] for p in pairs})
+    name(connection, set(docs) | parted | {p["low"] for p in pairs} | {p["high"] for p in pairs})
     return len(docs), len(pairs)
 
 
@@ -189,6 +190,7 @@ def _near(members: Sequence[Sequence[int]], ours: set[int]) -> Iterable[tuple[in
 
 def _verified(connection: Connection, pairs: set[tuple[int, int]], docs: dict[int, _Signed]) -> list[dict[str, Any]]:
     """The pairs that are near-copies: first by signature, then on the shingles themselves."""
+    pairs -= _kept_apart(connection, pairs)
     if not pairs:
         return []
     strangers = sorted({n for pair in pairs for n in pair} - set(docs))
@@ -210,6 +212,12 @@ def _verified(connection: Connection, pairs: set[tuple[int, int]], docs: dict[in
     return found
 
 
+def _kept_apart(connection: Connection, pairs: set[tuple[int, int]]) -> set[tuple[int, int]]:
+    """The pairs a person's word keeps from being joined; such words are few."""
+    known = connection.execute(select(apart.c.low, apart.c.high)) if pairs else ()
+    return {(row.low, row.high) for row in known} & pairs
+
+
 def _likely(pairs: Sequence[tuple[int, int]], sketches: dict[int, tuple[int, bytes]]) -> list[tuple[int, int]]:
     """Pairs whose estimated containment is not far (two standard errors and more) below the threshold."""
     likely: list[tuple[int, int]] = []
@@ -223,7 +231,7 @@ def _likely(pairs: Sequence[tuple[int, int]], sketches: dict[int, tuple[int, byt
     return likely
 
 
-def _name(connection: Connection, touched: set[int]) -> None:
+def name(connection: Connection, touched: set[int]) -> None:
     """Give every article in the clusters of `touched` the number of its component's earliest article."""
     columns = (article.c.number, article.c.id, article.c.published_at, article.c.first_seen_at, article.c.cluster)
     labels: set[int] = set()

@@ -13,7 +13,7 @@ from bondlore.errors import StoreError
 
 __all__ = ["SCHEMA_VERSION", "known", "upgrade", "version_of"]
 
-SCHEMA_VERSION = 2  # the newest revision in `migrations`
+SCHEMA_VERSION = 3  # the newest revision in `migrations`
 _FOLDER = Path(__file__).with_name("migrations")
 
 

@@ -28,9 +28,10 @@ from bondlore.article import Article
 from bondlore.clock import Clock, utc_now
 from bondlore.errors import InputError
 from bondlore.ingest.poll import FeedState, PollResult
-from bondlore.store import articles, clusters, export, intake, polls, schema, search, taggings, texts
+from bondlore.store import articles, clusters, copies, export, intake, polls, schema, search, taggings, texts
 from bondlore.store.articles import AddReport, Sighting, Version
 from bondlore.store.clusters import ClusterReport
+from bondlore.store.copies import NearCopy
 from bondlore.store.engine import BUSY_TIMEOUT_S, Database, chunks
 from bondlore.store.intake import Mark
 from bondlore.store.polls import FeedHealth, PollEntry
@@ -183,6 +184,21 @@ class Store:
     def cluster(self) -> ClusterReport:
         """Place new and reworded articles among the near-copies."""
         return clusters.cluster(self._database)
+
+    def near_copies(self, identity: str) -> tuple[NearCopy, ...]:
+        """The articles that are one story with this one and why, the likest first; then those kept apart from it."""
+        with self._database.read() as connection:
+            return copies.near_copies(connection, identity)
+
+    def keep_apart(self, one: str, other: str, *, reason: str = "") -> bool:
+        """Never join these two directly again; returns whether they still are one cluster, through others."""
+        with self._database.write() as connection:
+            return copies.keep_apart(connection, one, other, reason=reason, at=self._clock())
+
+    def join_again(self, one: str, other: str) -> bool:
+        """Take back `keep_apart`; returns whether the two read alike enough to be joined."""
+        with self._database.write() as connection:
+            return copies.join_again(connection, one, other)
 
     # Feeds
 
