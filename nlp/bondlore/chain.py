@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from bondlore.ingest.archive import Reject
-    from bondlore.ingest.poll import Feed, Getter
+    from bondlore.ingest.poll import Feed, Getter, ReadFeed
     from bondlore.ingest.rejects import RejectsFile
     from bondlore.ingest.sources import Source
     from bondlore.measure.confusion import Confusion
@@ -132,7 +132,7 @@ def poll_feeds(
         FeedReader(children=available_cores()) as others,
     ):
         # A few feeds are read sooner than a process that reads them starts.
-        read = others if len(asked) > _FEW_FEEDS else read_feed
+        read: ReadFeed = others if len(asked) > _FEW_FEEDS else read_feed
         for result in poll(asked, fetcher, states, clock=clock, every=every, pause_s=pause_s, read=read):
             added = store.save_poll(result)
             new, updated = new + added.new, updated + added.updated
@@ -152,13 +152,17 @@ def read_pages(
     """Fetch the pages of recent articles whose feed gave a teaser, `per_host` at most of each host."""
     from bondlore.ingest.fulltext import complete
     from bondlore.ingest.worker import Extractor
+    from bondlore.tag.runtime import available_cores
 
     wanting = store.wanting_text(since=clock() - _PAGE_DAYS) if per_host else []
     if not wanting:
         return PagesRead(0, 0, {})
     statuses: Counter[str] = Counter()
     better = 0
-    with Progress("pages", unit="pages") as progress, Extractor(timeout_s=timeout_s) as read:
+    with (
+        Progress("pages", unit="pages") as progress,
+        Extractor(timeout_s=timeout_s, children=available_cores()) as read,
+    ):
         for article in complete(wanting, fetcher, read, clock=clock, pause_s=pause_s, per_host=per_host):
             store.save_texts([article], seen_at=clock())
             statuses[article.text_status] += 1
@@ -229,10 +233,9 @@ def _intake_marks(paths: Sequence[Path], mapping: Mapping[str, str] | None, zone
 
 def tag_store(store: Store, tagger: Tagger) -> Tagged:
     """Tag whatever in the store this model has not read. Kept every few dozen articles: interrupt it freely."""
-    waiting = sum(1 for _ in store.untagged(tagger.model))
     rows: list[dict[str, object]] = []
     failed = 0
-    with Progress("tag", total=waiting, unit="articles") as progress:
+    with Progress("tag", total=store.waiting(tagger.model), unit="articles") as progress:
         for article in store.untagged(tagger.model):
             try:
                 rows.append(row(article, tagger.tag_one(article)))

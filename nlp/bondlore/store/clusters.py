@@ -214,8 +214,9 @@ def _verified(connection: Connection, pairs: set[tuple[int, int]], docs: dict[in
 
 def _kept_apart(connection: Connection, pairs: set[tuple[int, int]]) -> set[tuple[int, int]]:
     """The pairs a person's word keeps from being joined; such words are few."""
-    known = connection.execute(select(apart.c.low, apart.c.high)) if pairs else ()
-    return {(row.low, row.high) for row in known} & pairs
+    if not pairs:
+        return set()
+    return {(low, high) for low, high in connection.execute(select(apart.c.low, apart.c.high))} & pairs
 
 
 def _likely(pairs: Sequence[tuple[int, int]], sketches: dict[int, tuple[int, bytes]]) -> list[tuple[int, int]]:

@@ -246,6 +246,11 @@ class Store:
             self._handed[row.id] = row.revision
             yield articles.from_row(row)
 
+    def waiting(self, model: str, *, retry_errors: bool = True) -> int:
+        """How many articles `untagged` would give."""
+        with self._database.read() as connection:
+            return taggings.waiting(connection, model, retry_errors=retry_errors)
+
     def save_taggings(self, rows: Iterable[Mapping[str, Any]], *, model: str = "") -> int:
         """Keep rows of `tagging.row`, replacing those of the same article and model; returns how many.
 

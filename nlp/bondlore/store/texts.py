@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, and_, case, or_, select, update
@@ -13,7 +13,7 @@ from bondlore.store.articles import AddReport
 
 __all__ = ["record", "wanting"]
 
-_BETTER = {"full": (), "partial": ("full",)}  # status -> those that stand against it
+_BETTER: Mapping[str, tuple[str, ...]] = {"full": (), "partial": ("full",)}  # status -> those that stand against it
 _TRIES = 3  # of a page that failed; one refused or read is not asked again
 
 
