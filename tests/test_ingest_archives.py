@@ -23,7 +23,7 @@ import pytest
 from bondlore.article import Article
 from bondlore.cli import main
 from bondlore.errors import InputError, StoreError
-from bondlore.ingest.archive import Reject, read_archive
+from bondlore.ingest.archive import Reject, read_archive, read_placed
 from bondlore.store import Store
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
@@ -134,6 +134,19 @@ def test_a_web_archive_gives_its_pages(tmp_path: Path, name: str, zipped: bool) 
     assert (got.title, got.url, got.text_status) == ("Yields rise", "https://example.org/a", "full")
     assert got.first_seen_at == datetime(2025, 4, 9, 14, 5, tzinfo=UTC)
     assert [(r.row, r.reason) for r in rejects] == [(2, "the page answered 404")]
+
+
+def test_pages_known_already_are_not_extracted_again(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text(HTML)
+    paths = [tmp_path / "page.html", warc(tmp_path / "a.warc", zipped=False)]
+    placed = list(read_placed(paths, rejects=[], clock=lambda: NOW))
+    done = {one.source.key: one.row for one in placed}
+
+    def extract(html: bytes, **_: object) -> Article:
+        raise AssertionError("extracted again")
+
+    assert len(placed) == len(done) == 2
+    assert list(read_placed(paths, rejects=[], clock=lambda: NOW, done=done, extract=extract)) == []
 
 
 def test_a_broken_web_archive_is_named(tmp_path: Path) -> None:

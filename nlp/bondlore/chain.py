@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
@@ -133,15 +134,17 @@ def poll_feeds(
     ):
         # A few feeds are read sooner than a process that reads them starts.
         read: ReadFeed = others if len(asked) > _FEW_FEEDS else read_feed
-        for result in poll(asked, fetcher, states, clock=clock, every=every, pause_s=pause_s, read=read):
-            added = store.save_poll(result)
-            new, updated = new + added.new, updated + added.updated
-            bad = result.outcome in ("failed", "gone")
-            if bad:
-                name = result.feed.title or result.feed.publisher or result.feed.url
-                failing.append((name, result.state.last_error or "; ".join(result.problems)))
-            answered += not bad
-            progress.step(failed=int(bad))
+        results = poll(asked, fetcher, states, clock=clock, every=every, pause_s=pause_s, read=read)
+        with closing(results):  # its threads end before the processes they use
+            for result in results:
+                added = store.save_poll(result)
+                new, updated = new + added.new, updated + added.updated
+                bad = result.outcome in ("failed", "gone")
+                if bad:
+                    name = result.feed.title or result.feed.publisher or result.feed.url
+                    failing.append((name, result.state.last_error or "; ".join(result.problems)))
+                answered += not bad
+                progress.step(failed=int(bad))
     store.cluster()
     return Polled(new, updated, answered, tuple(failing), len(feeds) - len(asked))
 

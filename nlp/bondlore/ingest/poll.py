@@ -7,7 +7,7 @@ order of the feeds. The store keeps `FeedState` between polls and logs each `Pol
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -109,7 +109,7 @@ def poll(
     pause_s: float = 1.0,
     sleep: Callable[[float], None] = time.sleep,
     read: ReadFeed = read_feed,
-) -> Iterator[PollResult]:
+) -> Generator[PollResult, None, None]:
     """Poll each feed once; one result a feed, in order, repeats of an address left out. One bad feed costs one feed.
 
     `state` maps feed URL to what the last poll left; `pause_s` is the wait between two feeds of one host; `every` is
