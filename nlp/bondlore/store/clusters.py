@@ -34,8 +34,8 @@ WINDOW_DAYS = 5  # less than a week: a weekly table never meets its next issue
 _HOT = 64  # members of one bucket compared with each on either side
 _BATCH = 1000  # articles a transaction
 _INSERT_BANDS = {
-    "sqlite": "INSERT INTO band (bucket, article, day) VALUES (?, ?, ?)",
-    "postgresql": "INSERT INTO band (bucket, article, day) VALUES (%s, %s, %s)",
+    "sqlite": "INSERT INTO band (bucket, article, day) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+    "postgresql": "INSERT INTO band (bucket, article, day) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
 }
 
 
@@ -148,10 +148,14 @@ def _store_signatures(connection: Connection, docs: Sequence[_Signed]) -> None:
     worded = [d for d in docs if d.minhash]
     if not worded:
         return
-    table = minhash.buckets(minhash.stack([d.minhash for d in worded])).tolist()
     # Thirty-two rows an article: straight to the driver, in the order of the index, or this is most of the work.
-    rows = sorted((b, d.number, d.day) for d, own in zip(worded, table, strict=True) for b in set(own))
-    connection.exec_driver_sql(_INSERT_BANDS[connection.dialect.name], rows)
+    table = minhash.buckets(minhash.stack([d.minhash for d in worded]))
+    owner = np.repeat(np.array([(d.number, d.day) for d in worded], dtype=np.int64), minhash.BANDS, axis=0)
+    order = np.argsort(table, axis=None, kind="stable")
+    rows = np.column_stack([table.ravel(), owner])[order]
+    # The driver knows no types of numpy's.
+    triples = list(map(tuple, rows.tolist()))
+    connection.exec_driver_sql(_INSERT_BANDS[connection.dialect.name], triples)
 
 
 def _candidates(connection: Connection, numbers: Sequence[int]) -> set[tuple[int, int]]:
