@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, delete, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select
 from sqlalchemy import func as sql
 
 from bondlore.errors import InputError, StoreError
@@ -43,7 +43,7 @@ def near_copies(connection: Connection, identity: str) -> tuple[NearCopy, ...]:
     like = {r.low + r.high - number: (r.jaccard, r.containment) for r in connection.execute(pairs)}
     words = select(apart).where(or_(apart.c.low == number, apart.c.high == number))
     parted = {r.low + r.high - number: r.reason for r in connection.execute(words)}
-    wanted = article.c.number.in_([*like, *parted])
+    wanted: ColumnElement[bool] = article.c.number.in_([*like, *parted])
     if cluster is not None:  # not placed yet
         wanted = or_(wanted, article.c.cluster == cluster)
     found = []
