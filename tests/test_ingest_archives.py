@@ -23,7 +23,7 @@ import pytest
 from bondlore.article import Article
 from bondlore.cli import main
 from bondlore.errors import InputError, StoreError
-from bondlore.ingest.archive import Reject, read_archive
+from bondlore.ingest.archive import Reject, read_archive, read_placed
 from bondlore.store import Store
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
@@ -93,6 +93,16 @@ def test_a_member_that_is_a_link_is_refused(tmp_path: Path) -> None:
     assert [r.reason for r in rejects] == ["it is a link"]
 
 
+def test_a_zip_within_a_zip_is_refused_and_said(tmp_path: Path) -> None:
+    rejects: list[Reject] = []
+    inner = zipped(tmp_path / "inner.zip", {"a.jsonl": LINE % (1, 1)}).read_bytes()
+    path = zipped(tmp_path / "a.zip", {"old/inner.zip": inner, "good.jsonl": LINE % (2, 2)})
+    assert [a.id for a in read(path, rejects=rejects)] == ["2"]
+    assert [(r.path, r.reason) for r in rejects] == [
+        (f"{path}!old/inner.zip", "it is a ZIP within a ZIP: unpack it first")
+    ]
+
+
 def test_a_bomb_is_stopped(tmp_path: Path) -> None:
     lines = b'{"title": "T", "text": "' + b"x" * 1_000_000 + b'"}\n'
     path = zipped(tmp_path / "a.zip", {"bomb.jsonl": lines * 90})
@@ -133,6 +143,19 @@ def test_a_web_archive_gives_its_pages(tmp_path: Path, name: str, zipped: bool) 
     assert (got.title, got.url, got.text_status) == ("Yields rise", "https://example.org/a", "full")
     assert got.first_seen_at == datetime(2025, 4, 9, 14, 5, tzinfo=UTC)
     assert [(r.row, r.reason) for r in rejects] == [(2, "the page answered 404")]
+
+
+def test_pages_known_already_are_not_extracted_again(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text(HTML)
+    paths = [tmp_path / "page.html", warc(tmp_path / "a.warc", zipped=False)]
+    placed = list(read_placed(paths, rejects=[], clock=lambda: NOW))
+    done = {one.source.key: one.row for one in placed}
+
+    def extract(html: bytes, **_: object) -> Article:
+        raise AssertionError("extracted again")
+
+    assert len(placed) == len(done) == 2
+    assert list(read_placed(paths, rejects=[], clock=lambda: NOW, done=done, extract=extract)) == []
 
 
 def test_a_broken_web_archive_is_named(tmp_path: Path) -> None:
@@ -233,3 +256,50 @@ def test_an_import_killed_half_way_goes_on_where_it_stopped(tmp_path: Path, caps
     with Store.open(db) as store:
         assert (store.counts().articles, store.marks()) == (total, {})
     assert run(capsys, path, "--db", db)[1] == {"read": total, "new": 0, "updated": 0, "refused": 0, "rejects": []}
+
+
+class Crash(BaseException):
+    """What no code catches."""
+
+
+@pytest.mark.parametrize(("step", "survived"), [("add_marked", 0), ("add_marked", 1), ("forget_marks", 0)])
+def test_every_reject_is_in_the_file_once_after_a_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], step: str, survived: int
+) -> None:
+    lines = [b"{broken\n" if n % 7 == 3 else LINE % (n, n) for n in range(650)] + [b"{broken too\n"] * 3
+    inner = zipped(tmp_path / "z.zip", {"in.zip": b"PK", "b.jsonl": b"".join(lines[:20])})
+    (tmp_path / "a.jsonl").write_bytes(b"".join(lines))
+    paths, refused = [tmp_path / "a.jsonl", inner], tmp_path / "refused.csv"
+    real, calls = getattr(Store, step), []
+
+    def breaking(*args: Any, **kwargs: Any) -> Any:
+        if len(calls) == survived:
+            raise Crash
+        calls.append(1)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(Store, step, breaking)
+    with pytest.raises(Crash):
+        main(["import", *map(str, paths), "--db", str(tmp_path / "n.db"), "--rejects", str(refused)])
+    monkeypatch.undo()
+    with refused.open("a") as file:
+        file.write(f"{paths[0]},14")  # torn off
+    assert run(capsys, *paths, "--db", tmp_path / "n.db", "--rejects", refused)[0] == 3
+    whole = tmp_path / "whole.csv"
+    assert run(capsys, *paths, "--db", tmp_path / "other.db", "--rejects", whole)[0] == 3
+    assert sorted(refused.read_text().splitlines()) == sorted(whole.read_text().splitlines())
+
+
+def test_a_limit_always_begins_at_the_first_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, db = tmp_path / "a.jsonl", tmp_path / "n.db"
+    path.write_bytes(b"".join(LINE % (n, n) for n in range(9)))
+    assert run(capsys, path, "--db", db, "--limit", 4)[1]["new"] == 4
+    assert run(capsys, path, "--db", db, "--limit", 4)[1] | {"rejects": 0} == {
+        "read": 4,
+        "new": 0,
+        "updated": 0,
+        "refused": 0,
+        "rejects": 0,
+    }
+    code, got, err = run(capsys, path, "--db", db)
+    assert (code, got["read"], got["new"], "going on" in err) == (0, 9, 5, False)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bondlore.errors import FeedError, InputError
+from bondlore.ingest.feedlist import read_feeds
 from bondlore.ingest.feeds import Entry, entry_article, parse_feed
 from bondlore.ingest.opml import read_opml
 
@@ -299,3 +300,51 @@ def test_the_shipped_feeds_are_sound() -> None:
     assert len(feeds) >= 40
     assert all(feed.url.startswith("https://") and feed.publisher and feed.title for feed in feeds)
     assert feeds[0].publisher == "Federal Reserve"
+
+
+def test_a_yaml_list_gives_what_opml_gives(tmp_path: Path) -> None:
+    (tmp_path / "feeds.yaml").write_text(
+        "feeds:\n- https://plain.example/rss\n- {url: https://fed.example/a, publisher: Fed, title: Speeches,"
+        " zone: America/New_York}\n- url: https://fed.example/a\n"
+    )
+    body = (
+        '<opml><body><outline xmlUrl="https://plain.example/rss"/><outline text="Fed" title="Speeches" '
+        'zone="America/New_York" xmlUrl="https://fed.example/a"/></body></opml>'
+    )
+    assert read_feeds(tmp_path / "feeds.yaml") == read_feeds(opml(tmp_path, body))
+
+
+def test_a_bare_yaml_list_will_do(tmp_path: Path) -> None:
+    path = tmp_path / "feeds.yml"
+    path.write_text("- https://a.example/rss\n")
+    assert [feed.url for feed in read_feeds(path)] == ["https://a.example/rss"]
+
+
+@pytest.mark.parametrize(
+    ("body", "where", "reason"),
+    [
+        ("feeds: []", "feeds.yaml", "lists no feed"),
+        ("a: {b", "feeds.yaml", "is not YAML"),
+        ("[" * 700, "feeds.yaml", "is not YAML"),
+        ("- 2025-02-30", "feeds.yaml", "is not YAML"),
+        ("- file:///etc/passwd", "feeds.yaml, feed 1", "is not an http or https address"),
+        ("- https://a.example/\n- {url: https://b.example/, zone: Mars/X}", "feed 2", "no time zone"),
+        ("- {url: https://b.example/, publsher: B}", "feed 1", "unknown key 'publsher'"),
+        ("- {url: https://b.example/, title: 7}", "feed 1", "has a title that is no text"),
+        ("- [https://b.example/]", "feed 1", "neither an address nor a mapping"),
+        ("- !!python/object/apply:os.system [id]", "feeds.yaml", "is not YAML"),
+        ("x" * 1_000_001, "feeds.yaml", "is larger than"),
+    ],
+)
+def test_a_bad_yaml_list_is_named(tmp_path: Path, body: str, where: str, reason: str) -> None:
+    path = tmp_path / "feeds.yaml"
+    path.write_text(body)
+    with pytest.raises(InputError, match=reason) as error:
+        read_feeds(path)
+    assert error.value.where.endswith(where)
+
+
+def test_a_title_of_ten_megabytes_is_cut_and_costs_nothing_else() -> None:
+    body = rss(item("x" * 9_900_000, "t"), item("Second", "u"))
+    document = parse_feed(body, url=URL)
+    assert [len(entry.title) for entry in document.entries] == [2_000, 6]

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from bondlore.errors import FetchError
-from bondlore.ingest.fetch import Fetcher, is_public
+from bondlore.errors import FetchError, InputError
+from bondlore.ingest.fetch import Fetcher, agent, is_public
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
@@ -111,6 +111,18 @@ def test_refuse_private_network_on_redirect() -> None:
 def test_allow_private_when_told() -> None:
     with serving(send(b"ok")) as base:
         assert Fetcher(trusted_hosts=["127.0.0.1"]).get(base).body == b"ok"
+
+
+def test_a_contact_stands_in_the_user_agent() -> None:
+    for contact in ("desk@example.org", "https://example.org/bot"):
+        assert agent(contact).endswith(f"; +{contact})")
+    assert "+" not in agent("")
+
+
+@pytest.mark.parametrize("contact", ["me", "a@b", "x@example.org\r\nX: y", "ftp://example.org", "a b@example.org"])
+def test_what_is_no_contact_is_refused(contact: str) -> None:
+    with pytest.raises(InputError, match="neither an e-mail nor a web address"):
+        agent(contact)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,6 +22,7 @@ from bondlore.ingest.fulltext import complete
 from bondlore.ingest.judge import feed_text, page_text
 from bondlore.ingest.poll import Feed
 from bondlore.ingest.robots import Robots
+from bondlore.ingest.signals import robots_signals
 from bondlore.ingest.worker import Extractor
 from bondlore.store import Store
 
@@ -46,11 +48,13 @@ class Site:
     def __init__(self) -> None:
         self.pages: dict[str, tuple[int, dict[str, str], bytes]] = {}
         self.asked: list[str] = []
+        self.agents: list[str] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.asked.append(self.path)
+                outer.agents.append(self.headers["User-Agent"])
                 status, headers, body = outer.pages.get(self.path, (404, {}, b""))
                 self.send_response(status)
                 for name, value in ({"Content-Type": "text/html; charset=utf-8"} | headers).items():
@@ -189,6 +193,43 @@ def test_what_robots_txt_means(site: Site, answer: tuple[int, dict[str, str], by
     assert Robots(Fetcher(allow_private=True)).permission(site.base + "/a").allowed is allowed
 
 
+@pytest.mark.parametrize(
+    ("robots", "status", "reason"),
+    [
+        ("User-agent: *\nContent-Signal: search=yes, ai-input=no\nAllow: /\n", "blocked", "ai-input=no"),
+        ("User-agent: *\nContent-Signal: ai-train=no\nAllow: /\n", "full", "words; not for training"),
+        ("User-agent: *\nContent-Signal: ai-input=yes\nAllow: /\n", "full", "words"),
+    ],
+)
+def test_content_signals_are_heeded(site: Site, read: Extractor, robots: str, status: str, reason: str) -> None:
+    site.pages |= {"/robots.txt": (200, {}, robots.encode()), "/a": (200, {}, html(*SENTENCES))}
+    got = one(site, read)
+    assert (got.text_status, reason in got.text_reason) == (status, True)
+    assert ("/a" in site.asked) is (status == "full")
+    assert ("training" in got.text_reason) is ("ai-train" in robots)
+
+
+def test_a_content_signal_of_the_page_itself_is_heeded(site: Site, read: Extractor) -> None:
+    site.pages["/a"] = (200, {"Content-Signal": "ai-input=no"}, html(*SENTENCES))
+    assert one(site, read).text_status == "blocked"
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("Content-Signal: ai-input=no", {"ai-input": False}),
+        ("User-agent: a\nUser-agent: bondlore/2\nContent-Signal: search=no", {"search": False}),
+        ("User-agent: bondlore\nAllow: /\n\nUser-agent: *\nContent-Signal: ai-input=no", {}),
+        ("User-agent: other\nContent-Signal: ai-input=no", {}),
+        ("User-agent: *\nContent-Signal: /news/ ai-input=no\nContent-Signal: ai-input=yes", {"ai-input": False}),
+        ("User-agent: *\nContent-Signal: /blog/ ai-input=no", {}),
+        ("# Content-Signal: ai-input=no\nContent-Signal: ai-input=maybe", {}),
+    ],
+)
+def test_which_signals_are_meant_for_us(text: str, want: dict[str, bool]) -> None:
+    assert robots_signals(text, "/news/a", "bondlore") == want
+
+
 def test_a_silent_host_gives_no_permission() -> None:
     got = Robots(Fetcher(allow_private=True, deadline_s=2)).permission("http://127.0.0.1:1/a")
     assert (got.allowed, "cannot be had" in got.reason) == (False, True)
@@ -256,6 +297,33 @@ def test_a_failed_page_is_tried_three_times(site: Site, tmp_path: Path) -> None:
         (got,) = store.articles()
     assert tried == [1, 1, 1, 0, 0]
     assert (got.text, got.text_status, got.text_reason) == ("Yields rose, in short.", "failed", "the page answered 500")
+
+
+@pytest.mark.parametrize(("late", "kept"), [("failed", "full"), ("blocked", "full"), ("teaser", "full")])
+def test_a_late_failure_does_not_undo_another_runs_page(place: str, late: str, kept: str) -> None:
+    teaser = Article("a", "Yields rise", "In short.", url="https://e.example/a", text_status="teaser")
+    with Store.open(place) as one_run, Store.open(place) as other:
+        one_run.add([teaser], source="s", seen_at=NOW)
+        (wanted,) = one_run.wanting_text(since=NOW)
+        other.save_texts([replace(wanted, text=TEXT, text_status="full", text_reason="the page")], seen_at=NOW)
+        one_run.save_texts([replace(wanted, text_status=late, text_reason="the page answered 500")], seen_at=NOW)
+        (got,) = other.articles()
+        assert (got.text_status, got.text_reason, got.text) == (kept, "the page", TEXT)
+
+
+def test_ingest_tells_publishers_whom_to_write_to(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.pages["/feed"] = (200, {}, feed(site))
+    feeds = tmp_path / "feeds.yaml"
+    feeds.write_text(f"feeds: ['{site.base}/feed']")
+    common = ["ingest", "--feeds", str(feeds), "--db", str(tmp_path / "n.db"), "--allow-private", "--pages", "0"]
+    monkeypatch.setenv("BONDLORE_CONTACT", "desk@example.org")
+    assert main(common) == 0
+    assert main([*common, "--now", "--contact", "https://example.org/bot"]) == 0
+    assert [a.partition("; +")[2] for a in site.agents] == ["desk@example.org)", "https://example.org/bot)"]
+    assert main([*common, "--contact", "nobody"]) == 1
+    assert "--contact" in capsys.readouterr().err
 
 
 def test_ingest_reads_pages_waits_its_turn_and_feeds_shows_it(

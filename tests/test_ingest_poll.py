@@ -8,9 +8,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from bondlore.errors import FeedError
 from bondlore.ingest.fetch import Fetcher
-from bondlore.ingest.poll import Feed, FeedState, PollResult, due, poll
+from bondlore.ingest.poll import Feed, FeedState, PollResult, ReadFeed, due, poll
 from bondlore.ingest.schedule import HOUR
+from bondlore.ingest.worker import FeedReader
 
 NOW = datetime(2025, 4, 9, 20, 0, tzinfo=UTC)
 MODIFIED = "Wed, 09 Apr 2025 12:00:00 GMT"
@@ -265,6 +267,29 @@ def test_feeds_of_one_host_follow_each_other_with_a_pause(server: Server) -> Non
     assert [path for path, _ in server.asked] == ["/a", "/b"]
     assert (pauses, len(results)) == ([1.5], 2)
     assert results[0].articles[0].publisher == "News"  # the document's own title stands in
+
+
+def test_reading_in_other_processes_gives_the_same(server: Server) -> None:
+    broken = BODY.replace(b"</rss>", b"") + b"&nonsense <item>"
+    server.pages = {f"/{n}": (200, {"ETag": f'"{n}"'}, BODY.replace(b"News", b"N%d" % n)) for n in range(5)}
+    server.pages |= {"/html": (200, {}, b"<html>no feed</html>"), "/broken": (200, {}, broken)}
+    feeds = [Feed(server.base + path, zone="America/New_York") for path in (*server.pages, "/none")]
+
+    def polled(**how: ReadFeed) -> list[PollResult]:
+        return list(poll(feeds, Fetcher(allow_private=True), {}, clock=lambda: NOW, pause_s=0, **how))
+
+    with FeedReader(children=2, timeout_s=60) as read:
+        assert polled(read=read) == polled()
+
+
+def test_a_feed_that_takes_too_long_costs_one_feed() -> None:
+    item = b"<item><title>T</title><guid>%d</guid><description>d</description></item>"
+    slow = b"<rss><channel>" + b"".join(item % n for n in range(20_000)) + b"</channel></rss>"
+    with FeedReader(timeout_s=0.2) as read:
+        with pytest.raises(FeedError, match=r"longer than 0\.2 s"):
+            read(slow, url="https://slow.example/", at=NOW)
+        read.timeout_s = 60
+        assert [a.title for a in read(BODY, url="https://news.example/", at=NOW).articles] == ["Old", "New"]
 
 
 def test_stopping_early_is_clean(server: Server) -> None:

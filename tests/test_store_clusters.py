@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bondlore.article import Article
+from bondlore.cli import main
+from bondlore.errors import InputError, StoreError
 from bondlore.store import Store, minhash
 from bondlore.store.clusters import ClusterReport
 
@@ -267,3 +271,77 @@ def test_shingles_ignore_case_punctuation_and_invisible_characters() -> None:
 @pytest.mark.parametrize(("text", "count"), [("", 0), ("...", 0), ("yields", 1), ("a b c d e", 1), ("a b c d e f", 2)])
 def test_short_texts_have_few_shingles(text: str, count: int) -> None:
     assert len(minhash.shingles("", text)) == count
+
+
+def two(store: Store) -> None:
+    store.add([Article("a", "Sale", SALE, published_at=NOON)], source="s", seen_at=NOON)
+    store.add([Article("b", "Sale again", f"{SALE} More.", published_at=NOON)], source="s", seen_at=NOON)
+    store.cluster()
+
+
+def labels(store: Store) -> int:
+    return store.counts().clusters
+
+
+def test_a_merge_is_explained(place: str) -> None:
+    with Store.open(place) as store:
+        two(store)
+        (copy,) = store.near_copies("a")
+        assert (copy.id, copy.title, copy.apart) == ("b", "Sale again", False)
+        assert copy.jaccard is not None
+        assert copy.jaccard > 0.95
+        assert copy.containment == 1.0
+
+
+def test_a_merge_can_be_undone_for_good_and_done_again(place: str) -> None:
+    with Store.open(place) as store:
+        two(store)
+        assert (labels(store), store.keep_apart("b", "a", reason="not\x00 one")) == (1, False)
+        assert labels(store) == 2
+        (copy,) = store.near_copies("a")
+        assert (copy.id, copy.apart, copy.reason, copy.jaccard) == ("b", True, "not\ufffd one", None)
+        reworded = Article("b", "Sale again", f"{SALE} More, later.", published_at=NOON)
+        store.add([reworded], source="s", seen_at=NOON)
+        assert store.cluster().pairs == 0  # looked at anew, and still apart
+        assert labels(store) == 2
+        assert store.join_again("a", "b")
+        assert labels(store) == 1
+        assert store.near_copies("b")[0].id == "a"
+
+
+def test_two_kept_apart_may_stay_one_cluster_through_a_third(place: str) -> None:
+    with Store.open(place) as store:
+        two(store)
+        store.add([Article("c", "Third", f"{SALE} Most.", published_at=NOON)], source="s", seen_at=NOON)
+        store.cluster()
+        assert store.keep_apart("a", "b")
+        assert [(c.id, c.apart) for c in store.near_copies("a")] == [("c", False), ("b", True)]
+        assert not store.keep_apart("a", "c")
+        assert (labels(store), [c.id for c in store.near_copies("c")]) == (2, ["b", "a"])
+
+
+def test_unlike_articles_are_not_joined_by_taking_back(place: str) -> None:
+    with Store.open(place) as store:
+        store.add([Article("a", "A", SALE), Article("b", "B", TARIFF)], source="s", seen_at=NOON)
+        store.cluster()
+        assert not store.keep_apart("a", "b")
+        assert not store.join_again("a", "b")
+        assert labels(store) == 2
+        with pytest.raises(InputError, match="one article"):
+            store.keep_apart("a", "a")
+        with pytest.raises(StoreError, match="no such article"):
+            store.near_copies("nobody")
+
+
+def test_the_command_shows_parts_and_joins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    db = str(tmp_path / "n.db")
+    with Store.open(db) as store:
+        two(store)
+    assert main(["copies", "a", "--db", db]) == 0
+    assert "100% of the shorter's" in capsys.readouterr().out
+    assert main(["copies", "a", "--apart", "b", "--because", "another day", "--db", db]) == 0
+    assert "kept apart: another day" in capsys.readouterr().out
+    assert main(["copies", "a", "--join", "b", "--json", "--db", db]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["apart"] is False
+    assert main(["copies", "x", "--db", db]) == 1
+    assert "x: there is no such article" in capsys.readouterr().err

@@ -81,7 +81,7 @@ def test_a_server_store_of_schema_1_upgrades(new_place: Callable[[], str]) -> No
     with database.write() as connection:
         for name in ("intake", "poll", "feed", "band", "near_copy", "signature", "tagging", "version", "sighting"):
             connection.execute(text(f"DROP TABLE {name}"))
-        connection.execute(text("DROP TABLE alias, article, alembic_version"))
+        connection.execute(text("DROP TABLE alias, apart, article, alembic_version"))
         migrate.upgrade(connection, 0, to=1)
     database.close()
     with Store.open(place) as store:

@@ -153,6 +153,7 @@ def test_tagged_articles_are_not_given_out_again(place: str) -> None:
         store.save_taggings([read(ARTICLES[0])])
         assert [a.id for a in store.untagged("m1")] == ["c", "a", "d"]
         assert len(list(store.untagged("m2"))) == 4
+        assert (store.waiting("m1"), store.waiting("m2")) == (3, 4)
 
 
 def test_failures_are_rows_and_are_tried_again(place: str) -> None:
@@ -160,6 +161,7 @@ def test_failures_are_rows_and_are_tried_again(place: str) -> None:
         store.save_taggings([tagging.row(ARTICLES[0], None, error="too long")], model="m1")
         assert "b" in [a.id for a in store.untagged("m1")]
         assert "b" not in [a.id for a in store.untagged("m1", retry_errors=False)]
+        assert (store.waiting("m1"), store.waiting("m1", retry_errors=False)) == (4, 3)
         table = store.tagged(taxonomy=TAXONOMY)
         got = [table[name][0].as_py() for name in ("status", "error", "model", "gate", "p_flood", "evidence")]
         assert got == ["error", "too long", "m1", None, None, None]

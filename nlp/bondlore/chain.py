@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from itertools import islice
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from bondlore.ingest.archive import Reject
-    from bondlore.ingest.poll import Feed, Getter
+    from bondlore.ingest.poll import Feed, Getter, ReadFeed
     from bondlore.ingest.rejects import RejectsFile
+    from bondlore.ingest.sources import Source
     from bondlore.measure.confusion import Confusion
     from bondlore.measure.yields import Yields
     from bondlore.report.data import Quality, ReportData
@@ -55,6 +57,7 @@ __all__ = [
 ]
 
 _TAG_CHUNK = 50
+_FEW_FEEDS = 20
 _PAGE_DAYS = timedelta(days=7)  # an article first seen before is past its day
 
 
@@ -115,7 +118,10 @@ def poll_feeds(
     at_once: bool = False,
 ) -> Polled:
     """Poll every feed that is due (with `at_once`, every feed) and keep what is new. One bad feed costs one feed."""
+    from bondlore.ingest.feeds import read_feed
     from bondlore.ingest.poll import due, poll
+    from bondlore.ingest.worker import FeedReader
+    from bondlore.tag.runtime import available_cores
 
     new = updated = answered = 0
     states = store.feed_states()
@@ -126,16 +132,23 @@ def poll_feeds(
         for feed in feeds
         if feed.url not in urls and states[feed.url].failures
     ]
-    with Progress("poll", total=len(asked), unit="feeds") as progress:
-        for result in poll(asked, fetcher, states, clock=clock, every=every, pause_s=pause_s):
-            added = store.save_poll(result)
-            new, updated = new + added.new, updated + added.updated
-            bad = result.outcome in ("failed", "gone")
-            if bad:
-                name = result.feed.title or result.feed.publisher or result.feed.url
-                failing.append((name, result.state.last_error or "; ".join(result.problems)))
-            answered += not bad
-            progress.step(failed=int(bad))
+    with (
+        Progress("poll", total=len(asked), unit="feeds") as progress,
+        FeedReader(children=available_cores()) as others,
+    ):
+        # A few feeds are read sooner than a process that reads them starts.
+        read: ReadFeed = others if len(asked) > _FEW_FEEDS else read_feed
+        results = poll(asked, fetcher, states, clock=clock, every=every, pause_s=pause_s, read=read)
+        with closing(results):  # its threads end before the processes they use
+            for result in results:
+                added = store.save_poll(result)
+                new, updated = new + added.new, updated + added.updated
+                bad = result.outcome in ("failed", "gone")
+                if bad:
+                    name = result.feed.title or result.feed.publisher or result.feed.url
+                    failing.append((name, result.state.last_error or "; ".join(result.problems)))
+                answered += not bad
+                progress.step(failed=int(bad))
     store.cluster()
     return Polled(new, updated, answered, tuple(failing), len(feeds) - len(asked))
 
@@ -146,13 +159,17 @@ def read_pages(
     """Fetch the pages of recent articles whose feed gave a teaser, `per_host` at most of each host."""
     from bondlore.ingest.fulltext import complete
     from bondlore.ingest.worker import Extractor
+    from bondlore.tag.runtime import available_cores
 
     wanting = store.wanting_text(since=clock() - _PAGE_DAYS) if per_host else []
     if not wanting:
         return PagesRead(0, 0, {})
     statuses: Counter[str] = Counter()
     better = 0
-    with Progress("pages", unit="pages") as progress, Extractor(timeout_s=timeout_s) as read:
+    with (
+        Progress("pages", unit="pages") as progress,
+        Extractor(timeout_s=timeout_s, children=available_cores()) as read,
+    ):
         for article in complete(wanting, fetcher, read, clock=clock, pause_s=pause_s, per_host=per_host):
             store.save_texts([article], seen_at=clock())
             statuses[article.text_status] += 1
@@ -175,8 +192,8 @@ def add_archive(
 ) -> Imported:
     """Read an archive into the store. Idempotent: the same rows again change nothing.
 
-    Interrupted, it goes on at the next call where it stopped, if the files are the same. Pages are read in a process
-    with limits.
+    Interrupted, it goes on at the next call where it stopped, if the files are the same; with a `limit` it always
+    begins at the first row. Pages are read in a process with limits.
     """
     from bondlore.ingest.archive import read_placed
     from bondlore.ingest.rejects import RejectsFile
@@ -187,14 +204,15 @@ def add_archive(
 
     rejects = rejects or RejectsFile()
     source = ", ".join(p.name for p in paths)
-    known, added, keys = store.marks(), AddReport(), _intake_keys(paths, mapping, zone)
+    known, added = {} if limit else store.marks(), AddReport()
+    keys = {source.key: mark for source, mark in _intake_marks(paths, mapping, zone).items()}
     done = {key: known[mark] for key, mark in keys.items() if mark in known}
     with Progress("import", unit="articles") as progress, Extractor() as extract:
         placed = read_placed(
             paths, mapping=mapping, rejects=rejects, zone=zone, clock=clock, done=done, extract=extract
         )
         for some in chunks(islice(placed, limit)):
-            marks = {one.source.key: Mark(keys[one.source.key], one.source.name, one.row) for one in some}
+            marks = {one.source.key: Mark(keys[one.source.key], one.source.name, one.row) for one in some if not limit}
             rejects.flush()
             added += store.add_marked([one.article for one in some], marks, source=source, seen_at=clock())
             progress.step(len(some))
@@ -206,17 +224,18 @@ def add_archive(
 
 def interrupted(
     store: Store, paths: Sequence[Path], *, mapping: Mapping[str, str] | None = None, zone: str = ""
-) -> bool:
-    """Whether an import of these files, read this way, was begun and not ended."""
-    return not store.marks().keys().isdisjoint(_intake_keys(paths, mapping, zone).values())
+) -> dict[str, int]:
+    """The last row dealt with, by file name, of an import of these files, read this way, that did not end."""
+    known = store.marks()
+    return {source.name: known[mark] for source, mark in _intake_marks(paths, mapping, zone).items() if mark in known}
 
 
-def _intake_keys(paths: Sequence[Path], mapping: Mapping[str, str] | None, zone: str) -> dict[str, str]:
-    """The key of each source -> that of its mark: columns read otherwise are another import."""
+def _intake_marks(paths: Sequence[Path], mapping: Mapping[str, str] | None, zone: str) -> dict[Source, str]:
+    """Each source -> the key of its mark: columns read otherwise are another import."""
     from bondlore.ingest.sources import sources
 
     how = repr((sorted((mapping or {}).items()), zone))
-    return {s.key: hashlib.sha256(f"{s.key}{how}".encode()).hexdigest() for s in sources([Path(p) for p in paths])}
+    return {s: hashlib.sha256(f"{s.key}{how}".encode()).hexdigest() for s in sources([Path(p) for p in paths])}
 
 
 def tag_store(store: Store, tagger: Tagger) -> Tagged:
@@ -224,9 +243,8 @@ def tag_store(store: Store, tagger: Tagger) -> Tagged:
     from bondlore.tag.cache import Remembering
 
     reader = Remembering(tagger)
-    waiting = sum(1 for _ in store.untagged(tagger.model))
     failed = 0
-    with Progress("tag", total=waiting, unit="articles") as progress:
+    with Progress("tag", total=store.waiting(tagger.model), unit="articles") as progress:
         articles = iter(store.untagged(tagger.model))
         while some := list(islice(articles, _TAG_CHUNK)):
             reader.expect(some)

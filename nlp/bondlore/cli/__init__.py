@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("compare", "two models on the same articles: which is better, if either"),
     "labels": ("labels", "check, convert and compare labels, and choose what to label next"),
     "search": ("search", "full-text search in the store"),
+    "copies": ("copies", "the near-copies of an article, why they count as one story, and how to part them"),
     "doctor": ("doctor", "what is installed, what is missing, and the command that mends it"),
 }
 

@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bondlore import __version__, resources
-from bondlore.cli.options import add_db, add_model, add_polling, builder, count, database, print_json
+from bondlore.cli.options import add_db, add_model, add_polling, agent, builder, count, database, print_json
 from bondlore.clock import utc_now
 from bondlore.progress import say
 
@@ -40,7 +40,9 @@ exit codes:
 def parser() -> argparse.ArgumentParser:
     """Arguments of `bondlore daily`."""
     p = builder("daily", "Poll the feeds, refresh yields, tag what is new, write the day's report.", _EXAMPLE)
-    p.add_argument("--feeds", metavar="OPML", type=Path, help="a feed list (default: the shipped public feeds)")
+    p.add_argument(
+        "--feeds", metavar="FILE", type=Path, help="a feed list, OPML or YAML (default: the shipped public feeds)"
+    )
     p.add_argument("--out", type=Path, metavar="DIR", default=Path("reports"), help="one folder a day goes here")
     p.add_argument("--yields", type=Path, metavar="CSV", default=Path("yields.csv"), help="refreshed in place")
     p.add_argument("--source", choices=("fred", "treasury", "none"), default="treasury", help="of yields")
@@ -68,14 +70,14 @@ def parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Exit code 3 when a feed, the yields or an article failed: the page says which. Safe to run again and twice."""
     from bondlore import runlog
-    from bondlore.ingest.opml import read_opml
+    from bondlore.ingest.feedlist import read_feeds
     from bondlore.lock import holding
 
     address, path = database(args), args.log or args.out / "daily.log"
     # the lock first: a second run writes nothing at all, its refusal goes to stderr
     held = holding(_lock_of(address), "bondlore daily", now=utc_now())
     with _stoppable(), held, runlog.opened(path, utc_now) as log, _told(log):
-        feeds = read_opml(args.feeds or resources.find("corpus/feeds.opml"))
+        feeds = read_feeds(args.feeds or resources.find("corpus/feeds.opml"))
         outcome = _work(address, _job(args, feeds), args, log)
         code = 0 if outcome.whole else 3
         log(f"end: exit {code}")
@@ -114,7 +116,7 @@ def _work(address: str, job: Job, args: argparse.Namespace, log: RunLog) -> Outc
         return daily.run(
             store,
             job,
-            fetcher=Fetcher(allow_private=args.allow_private),
+            fetcher=Fetcher(allow_private=args.allow_private, user_agent=agent(args)),
             tagger=lambda: Tagger.load(args.model),
             clock=utc_now,
             log=log,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import sys
 from collections.abc import Callable
@@ -44,7 +45,9 @@ class Finding:
 def parser() -> argparse.ArgumentParser:
     """Arguments of `bondlore doctor`."""
     p = builder("doctor", "Versions, model, store, feeds: what is missing and the command that mends it.", _EXAMPLE)
-    p.add_argument("--feeds", metavar="OPML", type=Path, help="a feed list (default: the shipped public feeds)")
+    p.add_argument(
+        "--feeds", metavar="FILE", type=Path, help="a feed list, OPML or YAML (default: the shipped public feeds)"
+    )
     p.add_argument("--json", action="store_true", help="machine-readable result")
     add_model(p)
     add_db(p)
@@ -139,10 +142,15 @@ def _corpus() -> list[Finding]:
 
 
 def _feeds(path: Path | None) -> list[Finding]:
-    from bondlore.ingest.opml import read_opml
+    from bondlore.ingest import fetch
+    from bondlore.ingest.feedlist import read_feeds
 
-    feeds = read_opml(path or resources.find("corpus/feeds.opml"))
-    return [Finding("feeds", "ok", f"{len(feeds)} in {path.name if path else 'the shipped list'}")]
+    feeds = read_feeds(path or resources.find("corpus/feeds.opml"))
+    found = [Finding("feeds", "ok", f"{len(feeds)} in {path.name if path else 'the shipped list'}")]
+    if contact := os.environ.get("BONDLORE_CONTACT"):
+        return [*found, Finding("contact", "ok", fetch.agent(contact))]
+    none = "publishers are not told whom to write to"
+    return [*found, Finding("contact", "note", none, "export BONDLORE_CONTACT=you@example.org")]
 
 
 def _store(address: str) -> list[Finding]:

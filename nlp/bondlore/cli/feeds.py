@@ -17,7 +17,7 @@ _EXAMPLE = "  bondlore feeds --db news.db"
 def parser() -> argparse.ArgumentParser:
     """Arguments of `bondlore feeds`."""
     p = builder("feeds", "Each feed's last success, error, articles a day and next poll; failing ones first.", _EXAMPLE)
-    p.add_argument("--feeds", metavar="OPML", type=Path, help="only the feeds of this list, unpolled ones too")
+    p.add_argument("--feeds", metavar="FILE", type=Path, help="only the feeds of this list, unpolled ones too")
     p.add_argument("--json", action="store_true", help="machine-readable result")
     add_db(p)
     return p
@@ -25,14 +25,14 @@ def parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Exit code 3 when a feed is failing or retired."""
-    from bondlore.ingest.opml import read_opml
+    from bondlore.ingest.feedlist import read_feeds
     from bondlore.store import Store
 
     with Store.open(database(args), create=False) as store:
         found = {health.url: asdict(health) for health in store.feed_health()}
     if args.feeds:
         unpolled = {"state": "never polled", "articles_a_day": 0.0, "last_success": None, "next_poll_at": None}
-        found = {f.url: found.get(f.url, {"url": f.url, "last_error": "", **unpolled}) for f in read_opml(args.feeds)}
+        found = {f.url: found.get(f.url, {"url": f.url, "last_error": "", **unpolled}) for f in read_feeds(args.feeds)}
     rank = {"failing": 0, "retired": 1, "never polled": 2, "active": 3}
     rows = sorted(found.values(), key=lambda row: (rank[row["state"]], row["url"]))
     if args.json:

@@ -51,10 +51,10 @@ def run(args: argparse.Namespace) -> int:
         name, plan = guess(args.paths, mapping=columns, extract=extract)  # unusable input makes no store
     _agree(name, plan, ask=not (args.yes or columns))
     with Store.open(database(args)) as store:
-        resumed = interrupted(store, args.paths, mapping=columns, zone=args.zone)
-        if resumed:
+        begun = {} if args.limit else interrupted(store, args.paths, mapping=columns, zone=args.zone)
+        if begun:
             say("import: going on where an import was interrupted")
-        with RejectsFile(args.rejects, resume=resumed) as rejects:
+        with RejectsFile(args.rejects, done=begun) as rejects:
             done = add_archive(
                 store,
                 args.paths,

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from bondlore import resources
-from bondlore.cli.options import add_db, add_polling, builder, database, print_json
+from bondlore.cli.options import add_db, add_polling, agent, builder, database, print_json
 from bondlore.clock import utc_now
 from bondlore.progress import say
 
@@ -19,7 +19,9 @@ _EXAMPLE = "  bondlore ingest --feeds my-feeds.opml --db news.db"
 def parser() -> argparse.ArgumentParser:
     """Arguments of `bondlore ingest`."""
     p = builder("ingest", "Poll the feeds once into the store: conditional requests, one bad feed costs one.", _EXAMPLE)
-    p.add_argument("--feeds", metavar="OPML", type=Path, help="a feed list (default: the shipped public feeds)")
+    p.add_argument(
+        "--feeds", metavar="FILE", type=Path, help="a feed list, OPML or YAML (default: the shipped public feeds)"
+    )
     p.add_argument("--allow-private", action="store_true", help="allow feeds on this machine or a private network")
     p.add_argument("--json", action="store_true", help="machine-readable result")
     add_polling(p)
@@ -30,12 +32,13 @@ def parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Exit code 3 when some feeds failed, 1 when all did."""
     from bondlore.chain import poll_feeds, read_pages
+    from bondlore.ingest.feedlist import read_feeds
     from bondlore.ingest.fetch import Fetcher
-    from bondlore.ingest.opml import read_opml
     from bondlore.store import Store
 
-    feeds = read_opml(args.feeds or resources.find("corpus/feeds.opml"))
-    fetcher, every = Fetcher(allow_private=args.allow_private), timedelta(minutes=args.every)
+    feeds = read_feeds(args.feeds or resources.find("corpus/feeds.opml"))
+    fetcher = Fetcher(allow_private=args.allow_private, user_agent=agent(args))
+    every = timedelta(minutes=args.every)
     with Store.open(database(args)) as store:
         polled = poll_feeds(store, feeds, fetcher, clock=utc_now, every=every, at_once=args.now)
         pages = read_pages(store, fetcher, clock=utc_now, per_host=args.pages)

@@ -17,6 +17,7 @@ __all__ = [
     "add_model",
     "add_polling",
     "add_taxonomy",
+    "agent",
     "builder",
     "count",
     "database",
@@ -45,7 +46,7 @@ def add_db(parser: argparse.ArgumentParser) -> None:
 
 
 def add_polling(parser: argparse.ArgumentParser) -> None:
-    """How feeds and pages are asked: --now, --every, --pages."""
+    """How feeds and pages are asked: --now, --every, --pages, --contact."""
     parser.add_argument("--now", action="store_true", help="poll feeds that are not due yet too")
     parser.add_argument(
         "--every", type=positive, default=60, metavar="MINUTES", help="how often a feed is polled at most (default 60)"
@@ -57,6 +58,19 @@ def add_polling(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="fetch the pages of N articles a host whose feed gave a teaser, robots.txt allowing (default 10; 0: none)",
     )
+
+    parser.add_argument(
+        "--contact",
+        metavar="ADDRESS",
+        help="your e-mail or web address, told to publishers in the User-Agent (default: $BONDLORE_CONTACT)",
+    )
+
+
+def agent(args: argparse.Namespace) -> str:
+    """The User-Agent, with the contact of --contact or the environment. Raises InputError for one that is none."""
+    from bondlore.ingest import fetch
+
+    return fetch.agent(getattr(args, "contact", None) or os.environ.get("BONDLORE_CONTACT", ""))
 
 
 def database(args: argparse.Namespace) -> str:

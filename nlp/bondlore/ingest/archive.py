@@ -105,7 +105,7 @@ def _placed(
     for source in sources(paths):
         good = bad = 0
         last = done.get(source.key, -1)
-        for row in rows(source, reader):
+        for row in rows(source, reader, after=last):
             if row.number <= last:
                 good += 1
                 continue

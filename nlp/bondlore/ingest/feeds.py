@@ -23,7 +23,7 @@ from bondlore.ingest.text import MAX_TEXT, html_to_text, one_line
 from bondlore.ingest.urls import canonical_url, host_of, safe_link
 from bondlore.ingest.xml import decode, mended, without_dtd
 
-__all__ = ["MAX_ENTRIES", "Entry", "FeedDocument", "entry_article", "parse_feed"]
+__all__ = ["MAX_ENTRIES", "Entry", "FeedDocument", "Reading", "entry_article", "parse_feed", "read_feed"]
 
 MAX_ENTRIES = 2_000
 _MAX_BYTES = 10_000_000
@@ -63,6 +63,31 @@ class FeedDocument:
     entries: tuple[Entry, ...]
     problems: tuple[str, ...] = ()
     ttl_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one feed document gives: its articles, oldest first; `problems` and `ttl_s` as in `FeedDocument`."""
+
+    articles: tuple[Article, ...]
+    problems: tuple[str, ...] = ()
+    ttl_s: int = 0
+
+
+def read_feed(
+    body: bytes, *, url: str, content_type: str = "", publisher: str = "", zone: str = "", at: datetime
+) -> Reading:
+    """The articles of feed bytes seen at `at` (UTC). `publisher` is by default the document's title, `zone` is for
+    dates that name none. Raises FeedError as `parse_feed` does, DateError for an unknown zone.
+    """
+    document = parse_feed(body, url=url, content_type=content_type)
+    publisher = publisher or document.title
+    articles = [entry_article(entry, publisher=publisher, first_seen=at, zone=zone) for entry in document.entries]
+    articles.reverse()  # feeds list the newest first; the sort is stable and undated items keep their place
+    articles.sort(key=lambda article: article.published_at or at)
+    undated = sum(article.published_at is None for article in articles)
+    problems = document.problems + ((f"{undated} entries without a usable date",) if undated else ())
+    return Reading(tuple(articles), problems, document.ttl_s)
 
 
 def parse_feed(body: bytes, *, url: str, content_type: str = "") -> FeedDocument:
@@ -143,7 +168,11 @@ def _feedparser(text: str, url: str) -> Mapping[str, Any]:
     headers = {"content-type": "application/xml; charset=utf-8"}
     try:
         parsed: Mapping[str, Any] = feedparser.parse(
-            io.BytesIO(text.encode()), response_headers=headers, sanitize_html=False
+            io.BytesIO(text.encode()),
+            response_headers=headers,
+            # Markup becomes plain text here: mending it first would be half of the work of parsing.
+            resolve_relative_uris=False,
+            sanitize_html=False,
         )
     except Exception as error:  # feedparser's loose parser raises whatever the document provokes
         raise FeedError(f"cannot be parsed ({_line(error)})", where=url, remedy="report it to the publisher") from error

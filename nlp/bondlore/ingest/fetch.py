@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import re
 import socket
 import ssl
 import threading
@@ -24,10 +25,10 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.response import BaseHTTPResponse
 
 import bondlore
-from bondlore.errors import FetchError
+from bondlore.errors import FetchError, InputError
 from bondlore.ingest.urls import safe_link
 
-__all__ = ["Fetcher", "Resolver", "Response", "is_public"]
+__all__ = ["Fetcher", "Resolver", "Response", "agent", "is_public"]
 
 Resolver = Callable[[str, int], Sequence[str]]
 
@@ -37,6 +38,7 @@ _MAX_REDIRECTS: Final = 5
 _CHUNK: Final = 65_536
 _SECRET_HEADERS: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+_CONTACT: Final = re.compile(r"[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+|https?://[\w.~:/?#@!$&'*+,=%-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,27 @@ class Response:
     moved_to: str = ""
 
 
+def agent(contact: str = "") -> str:
+    """The User-Agent; `contact` is where a publisher reaches whoever runs this: an e-mail or web address.
+
+    Raises InputError for anything else.
+
+    >>> agent("desk@example.org").partition(" ")[2]
+    '(feed reader for narrative research; +desk@example.org)'
+    """
+    contact = contact.strip()
+    if contact and not (len(contact) <= 200 and _CONTACT.fullmatch(contact)):
+        raise InputError(
+            f"{contact[:80]!r} is neither an e-mail nor a web address",
+            where="--contact",
+            remedy="write you@example.org",
+        )
+    who = f"feed reader for narrative research; +{contact}" if contact else "feed reader for narrative research"
+    return f"bondlore/{bondlore.__version__} ({who})"
+
+
 class Fetcher:
-    """GETs URLs from hostile places. Safe to share between threads: it keeps no state.
+    """GETs URLs from hostile places. Safe to share between threads: it keeps nothing but the system's certificates.
 
     `allow_private` lifts the rules on addresses and ports; `trusted_hosts` lifts them for the hosts named
     (an intranet feed) and leaves every other host, redirects included, checked.
@@ -67,14 +88,15 @@ class Fetcher:
         allow_private: bool = False,
         max_bytes: int = 10_000_000,
         deadline_s: float = 20,
-        user_agent: str = f"bondlore/{bondlore.__version__} (feed reader for narrative research)",
+        user_agent: str = "",
         trusted_hosts: Collection[str] = (),
         resolve: Resolver | None = None,
     ) -> None:
         self.allow_private, self.max_bytes, self.deadline_s = allow_private, max_bytes, deadline_s
-        self.user_agent = user_agent
+        self.user_agent = user_agent or agent()
         self.trusted_hosts = frozenset(host.lower() for host in trusted_hosts)
         self._resolve = resolve or _system_addresses
+        self._tls: ssl.SSLContext | None = None
 
     def get(self, url: str, *, headers: Mapping[str, str] | None = None) -> Response:
         """Fetch `url`, following at most 5 redirects. Raises FetchError naming the URL.
@@ -142,7 +164,7 @@ class Fetcher:
         for address in self._addresses(host, port, url, end):
             if (left := end - time.monotonic()) <= 0:
                 break
-            connection = _connection(parts.scheme, address, port, host, left)
+            connection = self._connection(parts.scheme, address, port, host, left)
             try:
                 connection.connect()
             except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:  # a wrong certificate is a ValueError
@@ -155,6 +177,15 @@ class Fetcher:
         raise FetchError(
             f"cannot be reached ({_reason(failure)})", where=url, remedy="check the address and the network"
         ) from failure
+
+    def _connection(self, scheme: str, address: str, port: int, host: str, timeout: float) -> HTTPConnection:
+        if scheme == "http":
+            return HTTPConnection(address, port, timeout=timeout)
+        # One context for all: reading the system's certificates takes longer than many a request.
+        self._tls = self._tls or ssl.create_default_context()
+        return HTTPSConnection(
+            address, port, timeout=timeout, server_hostname=host, assert_hostname=host, ssl_context=self._tls
+        )
 
     def _addresses(self, host: str, port: int, url: str, end: float) -> Sequence[str]:
         """Every address of `host`, all of them checked. Raises FetchError when any is not public."""
@@ -264,15 +295,6 @@ def _within(end: float, call: Callable[[], Sequence[str]]) -> Sequence[str] | Ba
     thread.start()
     thread.join(max(end - time.monotonic(), 0))
     return result[0] if result else None
-
-
-def _connection(scheme: str, address: str, port: int, host: str, timeout: float) -> HTTPConnection:
-    if scheme == "http":
-        return HTTPConnection(address, port, timeout=timeout)
-    context = ssl.create_default_context()
-    return HTTPSConnection(
-        address, port, timeout=timeout, server_hostname=host, assert_hostname=host, ssl_context=context
-    )
 
 
 def _send(connection: HTTPConnection, parts: SplitResult, headers: Mapping[str, str]) -> BaseHTTPResponse:

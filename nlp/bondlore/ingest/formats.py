@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import gzip
 import json
 import re
@@ -38,10 +39,16 @@ class Row:
     reason: str = ""
 
 
-def rows(source: Source, reader: RowReader) -> Iterator[Row]:
-    """The rows of one file. What goes wrong with the file itself becomes InputError with the row reached."""
+def rows(source: Source, reader: RowReader, *, after: int = -1) -> Iterator[Row]:
+    """The rows of one file. What goes wrong with the file itself becomes InputError with the row reached.
+
+    Rows up to `after` are known: of pages among them no more than the number is told, for extraction takes long.
+    """
     if source.refused:
         yield Row(0, None, source.refused)
+        return
+    if after >= 0 and source.kind in (".html", ".htm", ".txt"):
+        yield Row(0, None)
         return
     readers: dict[str, Callable[[Source, RowReader], Iterator[Row]]] = {
         ".csv": _csv_rows,
@@ -53,7 +60,7 @@ def rows(source: Source, reader: RowReader) -> Iterator[Row]:
         ".txt": _text_rows,
         ".json": _document_rows,
         ".gkg": _gkg_rows,
-        ".warc": _warc_rows,
+        ".warc": functools.partial(_warc_rows, after=after),
     }
     number = 0
     try:
@@ -241,9 +248,12 @@ def _gkg_rows(source: Source, reader: RowReader) -> Iterator[Row]:
                     yield Row(number, None, str(error))
 
 
-def _warc_rows(source: Source, reader: RowReader) -> Iterator[Row]:
+def _warc_rows(source: Source, reader: RowReader, *, after: int) -> Iterator[Row]:
     with source.open() as stream:
         for number, page in warc.pages(stream, where=source.name, max_bytes=_MAX_PAGE):
+            if number <= after:
+                yield Row(number, None)
+                continue
             if isinstance(page, str):
                 yield Row(number, None, page)
                 continue

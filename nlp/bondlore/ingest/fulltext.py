@@ -64,8 +64,12 @@ def complete(
                 continue
             if wait := max(pause_s, permission.delay_s) if number else 0.0:
                 sleep(wait)
-            done.append(completed(article, fetcher, read, at=clock()))
-            if done[-1].text_reason == "the page answered 429":
+            got = completed(article, fetcher, read, at=clock())
+            full = got.text_reason == "the page answered 429"
+            if permission.note and got.text_status in ("full", "partial"):
+                got = replace(got, text_reason=f"{got.text_reason}; {permission.note}")
+            done.append(got)
+            if full:
                 break
         return done
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from bondlore.article import TextStatus
+from bondlore.ingest.signals import refusal, signals
 
 __all__ = ["feed_text", "http_refusal", "page_text"]
 
@@ -66,6 +67,8 @@ def http_refusal(status: int, headers: dict[str, str]) -> tuple[TextStatus, str]
         return "failed", f"the page answered {status}"
     if headers.get("tdm-reservation", "").strip() == "1":
         return "blocked", "the page reserves text and data mining (TDM-Reservation: 1)"
+    if reason := refusal(signals(headers.get("content-signal", ""))):
+        return "blocked", reason
     kind = headers.get("content-type", "text/html").partition(";")[0].strip().lower()
     if kind not in ("text/html", "application/xhtml+xml", ""):
         return "failed", f"the page is {kind[:60]}, not HTML"

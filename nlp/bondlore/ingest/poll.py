@@ -1,13 +1,13 @@
 """Poll feeds once: conditional GET, parse, and say for every feed what came of it.
 
-Only retrieval is parallel (hosts beside each other, feeds of one host one after another); results come in the order of
-the feeds. The store keeps `FeedState` between polls and logs each `PollResult`.
+Retrieval and reading are parallel (hosts beside each other, feeds of one host one after another); results come in the
+order of the feeds. The store keeps `FeedState` between polls and logs each `PollResult`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from bondlore.article import Article
 from bondlore.clock import Clock, utc_now
 from bondlore.errors import BondloreError, FeedError, FetchError
-from bondlore.ingest.feeds import entry_article, parse_feed
+from bondlore.ingest.feeds import Reading, read_feed
 from bondlore.ingest.schedule import HOUR, MOVES_NEEDED, cache_wish, next_poll, retry_after
 from bondlore.ingest.urls import host_of
 
 if TYPE_CHECKING:
     from bondlore.ingest.fetch import Response
 
-__all__ = ["Feed", "FeedState", "Getter", "Outcome", "PollResult", "due", "poll", "read_answer"]
+__all__ = ["Feed", "FeedState", "Getter", "Outcome", "PollResult", "ReadFeed", "due", "poll", "read_answer"]
 
 Outcome = Literal["ok", "not_modified", "failed", "gone"]
 _WORKERS = 8
@@ -86,6 +86,13 @@ class Getter(Protocol):
         """Fetch `url`; raises FetchError."""
 
 
+class ReadFeed(Protocol):
+    """Reads a feed document: `feeds.read_feed`, or a `worker.FeedReader` that does it in other processes."""
+
+    def __call__(self, body: bytes, *, url: str, content_type: str, publisher: str, zone: str, at: datetime) -> Reading:
+        """Its articles; raises FeedError."""
+
+
 def due(feeds: Sequence[Feed], state: Mapping[str, FeedState], *, now: datetime) -> tuple[Feed, ...]:
     """The feeds whose time has come by `now` (UTC), and the retired ones, which `poll` reports. Pure."""
     known = {feed.url: state.get(feed.url) or FeedState(feed.url) for feed in feeds}
@@ -101,12 +108,14 @@ def poll(
     every: timedelta = HOUR,
     pause_s: float = 1.0,
     sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[PollResult]:
+    read: ReadFeed = read_feed,
+) -> Generator[PollResult, None, None]:
     """Poll each feed once; one result a feed, in order, repeats of an address left out. One bad feed costs one feed.
 
     `state` maps feed URL to what the last poll left; `pause_s` is the wait between two feeds of one host; `every` is
     how often a feed wants to be polled, for its next time. Retired feeds are reported as gone without a request, and
-    when a host answers 429 or asks to wait, its other feeds are left for another time.
+    when a host answers 429 or asks to wait, its other feeds are left for another time. `read` is called from several
+    threads at once.
     """
     unique = list({feed.url: feed for feed in feeds}.values())
     states = {feed.url: state.get(feed.url) or FeedState(feed.url) for feed in unique}
@@ -114,53 +123,58 @@ def poll(
     for feed in unique:
         if not states[feed.url].retired:
             hosts.setdefault(host_of(_address(states[feed.url])), []).append(feed)
-    answers: dict[str, Future[Response]] = {feed.url: Future() for queue in hosts.values() for feed in queue}
+    answers: dict[str, Future[PollResult]] = {feed.url: Future() for queue in hosts.values() for feed in queue}
 
     def visit(queue: Sequence[Feed]) -> None:
         full = ""
         for number, feed in enumerate(queue):
-            if not answers[feed.url].set_running_or_notify_cancel():
+            answer, state = answers[feed.url], states[feed.url]
+            if not answer.set_running_or_notify_cancel():
                 continue
             try:
                 if full:
                     raise FetchError("its host asked to wait", where=feed.url, remedy=f"it answered {full} before")
                 if number and pause_s:
                     sleep(pause_s)
-                answer = fetcher.get(_address(states[feed.url]), headers=_conditions(states[feed.url]))
-                if answer.status == 429 or (answer.status == 503 and "retry-after" in answer.headers):
-                    full = str(answer.status)
-                answers[feed.url].set_result(answer)
-            except Exception as error:  # given on to whoever reads this feed's answer
-                answers[feed.url].set_exception(error)
+                response = fetcher.get(_address(state), headers=_conditions(state))
+                if response.status == 429 or (response.status == 503 and "retry-after" in response.headers):
+                    full = str(response.status)
+                result = read_answer(feed, response, state, at=clock(), every=every, read=read)
+            except Exception as error:  # one bad feed costs one feed, whatever it provoked
+                result = _failed(feed, state, error, status=0, at=clock(), every=every)
+            answer.set_result(result)
 
     pool = ThreadPoolExecutor(min(_WORKERS, max(len(hosts), 1)), thread_name_prefix="bondlore-poll")
     try:
         for queue in hosts.values():
             pool.submit(visit, queue)
         for feed in unique:
-            yield _result(feed, states[feed.url], answers.get(feed.url), clock, every)
+            if feed.url in answers:
+                yield answers[feed.url].result()
+                del answers[feed.url]  # a long list's articles are not held to its end
+            else:
+                yield _retired(feed, states[feed.url], at=clock())
     finally:
         for answer in answers.values():
             answer.cancel()
         pool.shutdown(cancel_futures=True)
 
 
-def _result(
-    feed: Feed, state: FeedState, answer: Future[Response] | None, clock: Clock, every: timedelta
-) -> PollResult:
-    if answer is None:
-        problem = "answered 410 Gone before and is not polled; remove it from the list or clear its state"
-        return PollResult(feed, "gone", 0, (), state, (problem,), clock())
-    try:
-        return read_answer(feed, answer.result(), state, at=clock(), every=every)
-    except Exception as error:  # one bad feed costs one feed, whatever it provoked
-        return _failed(feed, state, error, status=0, at=clock(), every=every)
+def _retired(feed: Feed, state: FeedState, *, at: datetime) -> PollResult:
+    problem = "answered 410 Gone before and is not polled; remove it from the list or clear its state"
+    return PollResult(feed, "gone", 0, (), state, (problem,), at)
 
 
 def read_answer(
-    feed: Feed, response: Response, state: FeedState, *, at: datetime, every: timedelta = HOUR
+    feed: Feed,
+    response: Response,
+    state: FeedState,
+    *,
+    at: datetime,
+    every: timedelta = HOUR,
+    read: ReadFeed = read_feed,
 ) -> PollResult:
-    """The result of one HTTP answer. Pure: no network, no clock."""
+    """The result of one HTTP answer. Pure (if `read` is): no network, no clock."""
     if response.status == 304:
         etag, modified = _validators(response, fallback=state)
         after, problems = _moved(FeedState(feed.url, etag, modified, ttl_s=state.ttl_s), state, response)
@@ -179,21 +193,21 @@ def read_answer(
         refusal = _refusal(response, feed.url)
         return _failed(feed, state, refusal, status=response.status, at=at, every=every, wish=wish)
     try:
-        document = parse_feed(response.body, url=response.url, content_type=response.headers.get("content-type", ""))
-        publisher = feed.publisher or feed.title or document.title
-        articles = [
-            entry_article(entry, publisher=publisher, first_seen=at, zone=feed.zone) for entry in document.entries
-        ]
+        reading = read(
+            response.body,
+            url=response.url,
+            content_type=response.headers.get("content-type", ""),
+            publisher=feed.publisher or feed.title,
+            zone=feed.zone,
+            at=at,
+        )
     except BondloreError as error:
         # The validators stay as they were: a 304 to this broken document would hide it for ever.
         return _failed(feed, state, error, status=200, at=at, every=every)
-    articles.reverse()  # feeds list the newest first; the sort is stable and undated items keep their place
-    articles.sort(key=lambda article: article.published_at or at)
-    undated = sum(article.published_at is None for article in articles)
     etag, modified = _validators(response, fallback=None)
-    after, problems = _moved(FeedState(feed.url, etag, modified, ttl_s=document.ttl_s), state, response)
-    problems += document.problems + ((f"{undated} entries without a usable date",) if undated else ())
-    return PollResult(feed, "ok", 200, tuple(articles), _fresh(after, response, at, every), problems, at)
+    after, problems = _moved(FeedState(feed.url, etag, modified, ttl_s=reading.ttl_s), state, response)
+    fresh = _fresh(after, response, at, every)
+    return PollResult(feed, "ok", 200, reading.articles, fresh, problems + reading.problems, at)
 
 
 def _address(state: FeedState) -> str:

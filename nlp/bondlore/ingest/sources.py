@@ -148,7 +148,7 @@ def _members(path: Path, stamp: str) -> Iterator[Source]:
         for member in members:
             # A backslash is a separator to whoever unpacks on Windows.
             parts = PurePosixPath(member.filename.replace("\\", "/")).parts
-            if member.is_dir() or not _wanted(parts[-1] if parts else "") or _kind(parts[-1]) == ".zip":
+            if member.is_dir() or not _wanted(parts[-1] if parts else ""):
                 continue
             if _hidden([part for part in parts if part != ".."]):
                 continue
@@ -166,6 +166,8 @@ def _refusal(member: zipfile.ZipInfo, parts: Sequence[str]) -> str:
         return "it is a link"
     if member.flag_bits & 0x1:
         return "it is encrypted"
+    if _kind(parts[-1]) == ".zip":
+        return "it is a ZIP within a ZIP: unpack it first"
     return ""
 
 

@@ -94,7 +94,8 @@ class _Desk:
             self._versions.append((known, _version_row(known, self._seen_at, self._source)))
             known.revision += 1
             known.updated_at = self._seen_at
-            known.told.add(wording(merged))
+            known.present = wording(merged)
+            known.told.add(known.present)
         if merged != known.article:
             known.article = merged
             self._changed[id(known)] = known
@@ -150,7 +151,7 @@ class _Desk:
     def _admit(self, given: Given) -> None:
         first = min(given.article.first_seen_at or self._seen_at, self._seen_at)
         article = replace(given.article, id=self._free_id(given), first_seen_at=first)
-        known = Known(article, 0, first, told={given.wording})
+        known = Known(article, 0, first, given.wording, told={given.wording})
         self._ids.add(article.id)
         self._new.append(known)
         self._name(known, given)
@@ -271,7 +272,9 @@ def _known(connection: Connection, numbers: Sequence[int]) -> dict[int, Known]:
     known: dict[int, Known] = {}
     for some in chunks(numbers):
         for row in connection.execute(select(schema.article).where(schema.article.c.number.in_(some))):
-            known[row.number] = Known(from_row(row), row.revision, row.updated_at, row.number, {row.fingerprint})
+            known[row.number] = Known(
+                from_row(row), row.revision, row.updated_at, row.fingerprint, row.number, {row.fingerprint}
+            )
         old = select(schema.version.c.article, schema.version.c.fingerprint).where(schema.version.c.article.in_(some))
         for number, print_ in connection.execute(old):
             known[number].told.add(print_)
@@ -296,7 +299,7 @@ def _article_row(known: Known) -> dict[str, Any]:
         "text_reason": a.text_reason,
         "first_seen_at": a.first_seen_at,
         "updated_at": known.updated_at,
-        "fingerprint": wording(a),
+        "fingerprint": known.present,
         "revision": known.revision,
     }
 
@@ -307,7 +310,7 @@ def _version_row(known: Known, at: datetime, source: str) -> dict[str, Any]:
         "revision": known.revision,
         "title": a.title,
         "text": a.text,
-        "fingerprint": wording(a),
+        "fingerprint": known.present,
         "replaced_at": at,
         "replaced_by": source,
     }

@@ -3,8 +3,9 @@
 Articles whose text is new or changed get a signature and LSH buckets (`minhash`); those that share a bucket
 within `WINDOW_DAYS` are compared on their shingles; pairs that pass are kept in `near_copy`, with the reason.
 A cluster is a connected component of these pairs, so it depends on the articles and not on the order in which they
-came, and a pair that a rewrite dissolves dissolves its cluster too. Cost grows with the articles, not with their
-square: in a bucket that hundreds share (a table, a boilerplate) each is compared only with the nearest in time.
+came, and a pair that a rewrite dissolves dissolves its cluster too. A person's word keeps two apart (`copies`). Cost
+grows with the articles, not with their square: in a bucket that hundreds share (a table, a boilerplate) each is
+compared only with the nearest in time.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, or_, select, update
+from sqlalchemy import func as sql
 
 from bondlore.store import minhash
 from bondlore.store.engine import Database, chunks, upsert
-from bondlore.store.schema import article, band, near_copy, signature
+from bondlore.store.schema import apart, article, band, near_copy, signature
 
-__all__ = ["CONTAINMENT", "JACCARD", "WINDOW_DAYS", "ClusterReport", "cluster", "is_near_copy"]
+__all__ = ["CONTAINMENT", "JACCARD", "WINDOW_DAYS", "ClusterReport", "cluster", "is_near_copy", "name"]
 
 # Read off pairs among 20,000 real articles: with containment from 0.6 to 0.75 most share only a site's furniture or
 # the words of a form, from 0.75 (or Jaccard 0.6) most are one story retold. Forms whose every copy reads alike (law
@@ -31,6 +33,10 @@ _MIN_SHARED = 15  # shingles, for containment: less is a stock phrase
 WINDOW_DAYS = 5  # less than a week: a weekly table never meets its next issue
 _HOT = 64  # members of one bucket compared with each on either side
 _BATCH = 1000  # articles a transaction
+_INSERT_BANDS = {
+    "sqlite": "INSERT INTO band (bucket, article, day) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+    "postgresql": "INSERT INTO band (bucket, article, day) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +100,7 @@ def _place(connection: Connection, signed: Sequence[_Signed]) -> tuple[int, int]
     pairs = _verified(connection, _candidates(connection, list(docs)), docs)
     if pairs:
         connection.execute(upsert(connection, near_copy).on_conflict_do_nothing(), pairs)
-    _name(connection, set(docs) | parted | {p["low"] for p in pairs} | {p["high"] for p in pairs})
+    name(connection, set(docs) | parted | {p["low"] for p in pairs} | {p["high"] for p in pairs})
     return len(docs), len(pairs)
 
 
@@ -121,7 +127,7 @@ def _forget(connection: Connection, numbers: Sequence[int]) -> set[int]:
 def _store_signatures(connection: Connection, docs: Sequence[_Signed]) -> None:
     if not docs:
         return
-    rows = [
+    signatures = [
         {
             "article": d.number,
             "scheme": minhash.SCHEME,
@@ -135,22 +141,21 @@ def _store_signatures(connection: Connection, docs: Sequence[_Signed]) -> None:
     statement = upsert(connection, signature)
     connection.execute(
         statement.on_conflict_do_update(
-            index_elements=["article"], set_={k: statement.excluded[k] for k in rows[0] if k != "article"}
+            index_elements=["article"], set_={k: statement.excluded[k] for k in signatures[0] if k != "article"}
         ),
-        rows,
+        signatures,
     )
     worded = [d for d in docs if d.minhash]
     if not worded:
         return
-    table = minhash.buckets(minhash.stack([d.minhash for d in worded])).tolist()
-    connection.execute(
-        insert(band),
-        [
-            {"bucket": bucket, "article": d.number, "day": d.day}
-            for d, buckets in zip(worded, table, strict=True)
-            for bucket in set(buckets)
-        ],
-    )
+    # Thirty-two rows an article: straight to the driver, in the order of the index, or this is most of the work.
+    table = minhash.buckets(minhash.stack([d.minhash for d in worded]))
+    owner = np.repeat(np.array([(d.number, d.day) for d in worded], dtype=np.int64), minhash.BANDS, axis=0)
+    order = np.argsort(table, axis=None, kind="stable")
+    rows = np.column_stack([table.ravel(), owner])[order]
+    # The driver knows no types of numpy's.
+    triples = list(map(tuple, rows.tolist()))
+    connection.exec_driver_sql(_INSERT_BANDS[connection.dialect.name], triples)
 
 
 def _candidates(connection: Connection, numbers: Sequence[int]) -> set[tuple[int, int]]:
@@ -159,9 +164,11 @@ def _candidates(connection: Connection, numbers: Sequence[int]) -> set[tuple[int
     pairs: set[tuple[int, int]] = set()
     for some in chunks(numbers):
         mine = select(band.c.bucket).where(band.c.article.in_(some))
+        # Most buckets have one member; these never leave the database.
+        shared = select(band.c.bucket).where(band.c.bucket.in_(mine)).group_by(band.c.bucket).having(sql.count() > 1)
         rows = connection.execute(
             select(band.c.bucket, band.c.day, band.c.article)
-            .where(band.c.bucket.in_(mine))
+            .where(band.c.bucket.in_(shared))
             .order_by(*band.c["bucket", "day", "article"])
         ).all()
         if not rows:
@@ -187,6 +194,7 @@ def _near(members: Sequence[Sequence[int]], ours: set[int]) -> Iterable[tuple[in
 
 def _verified(connection: Connection, pairs: set[tuple[int, int]], docs: dict[int, _Signed]) -> list[dict[str, Any]]:
     """The pairs that are near-copies: first by signature, then on the shingles themselves."""
+    pairs -= _kept_apart(connection, pairs)
     if not pairs:
         return []
     strangers = sorted({n for pair in pairs for n in pair} - set(docs))
@@ -208,6 +216,13 @@ def _verified(connection: Connection, pairs: set[tuple[int, int]], docs: dict[in
     return found
 
 
+def _kept_apart(connection: Connection, pairs: set[tuple[int, int]]) -> set[tuple[int, int]]:
+    """The pairs a person's word keeps from being joined; such words are few."""
+    if not pairs:
+        return set()
+    return {(low, high) for low, high in connection.execute(select(apart.c.low, apart.c.high))} & pairs
+
+
 def _likely(pairs: Sequence[tuple[int, int]], sketches: dict[int, tuple[int, bytes]]) -> list[tuple[int, int]]:
     """Pairs whose estimated containment is not far (two standard errors and more) below the threshold."""
     likely: list[tuple[int, int]] = []
@@ -221,7 +236,7 @@ def _likely(pairs: Sequence[tuple[int, int]], sketches: dict[int, tuple[int, byt
     return likely
 
 
-def _name(connection: Connection, touched: set[int]) -> None:
+def name(connection: Connection, touched: set[int]) -> None:
     """Give every article in the clusters of `touched` the number of its component's earliest article."""
     columns = (article.c.number, article.c.id, article.c.published_at, article.c.first_seen_at, article.c.cluster)
     labels: set[int] = set()

@@ -54,12 +54,13 @@ class Given:
 class Known:
     """An article of the store as the decider sees it. `number` is None until it is written.
 
-    `revision` counts its rewrites; `told` holds the `wording` of every one, the present one included.
+    `revision` counts its rewrites; `told` holds the `wording` of every one, `present` that of the present one.
     """
 
     article: Article
     revision: int
     updated_at: datetime
+    present: str
     number: int | None = None
     told: set[str] = field(default_factory=set)
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
-__all__ = ["SCHEMA_VERSION", "upgrade", "version_of"]
+from bondlore.errors import StoreError
 
-SCHEMA_VERSION = 2  # the newest revision in `migrations`
+__all__ = ["SCHEMA_VERSION", "known", "upgrade", "version_of"]
+
+SCHEMA_VERSION = 3  # the newest revision in `migrations`
 _FOLDER = Path(__file__).with_name("migrations")
 
 
@@ -21,6 +23,17 @@ def version_of(connection: Connection) -> int:
         return 0
     found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     return int(found) if found else 0
+
+
+def known(found: int, where: str) -> int:
+    """`found` again. Raises StoreError when it is newer than this bondlore."""
+    if found > SCHEMA_VERSION:
+        raise StoreError(
+            f"was written by a newer bondlore (schema {found}, this one knows {SCHEMA_VERSION})",
+            where=where,
+            remedy="upgrade bondlore",
+        )
+    return found
 
 
 def upgrade(connection: Connection, found: int, *, to: int = SCHEMA_VERSION) -> None:

@@ -75,7 +75,9 @@ def shingles(title: str, text: str) -> Hashes:
     total = np.zeros(runs, np.uint64)
     for place, factor in enumerate(_PLACE[: len(words)]):
         total += codes[place : place + runs] * factor
-    return np.unique(_mix(total))
+    found = _mix(total)
+    found.sort()  # np.unique takes three times as long for so few
+    return found[np.r_[True, found[1:] != found[:-1]]]
 
 
 def minhash(hashes: Hashes) -> NDArray[np.uint32]:

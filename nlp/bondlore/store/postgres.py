@@ -13,8 +13,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from bondlore.errors import MissingExtraError, StoreError
-from bondlore.store import schema
-from bondlore.store.migrate import SCHEMA_VERSION, version_of
+from bondlore.store import migrate, schema
 
 __all__ = ["FAILURES", "READING", "WRITING", "engine", "recognise", "take_turn"]
 
@@ -57,17 +56,11 @@ def recognise(connection: Connection, where: str) -> int:
     tables = set(inspect(connection).get_table_names())
     ours = set(schema.metadata.tables) & tables
     try:
-        found = version_of(connection) if "alembic_version" in tables else 0
+        found = migrate.version_of(connection) if "alembic_version" in tables else 0
     except (ValueError, SQLAlchemyError):
         found = -1
     if found < 0 or bool(ours) != bool(found) or (found and "near_copy" not in ours):
         raise StoreError(
             "its schema holds tables of another program", where=where, remedy="make a database or schema for bondlore"
         )
-    if found > SCHEMA_VERSION:
-        raise StoreError(
-            f"was written by a newer bondlore (schema {found}, this one knows {SCHEMA_VERSION})",
-            where=where,
-            remedy="upgrade bondlore",
-        )
-    return found
+    return migrate.known(found, where)

@@ -6,7 +6,7 @@ sighting  who showed it, first and last             version    what it said befo
 feed      where the next poll starts                poll       what each poll met
 tagging   one row an article and model              signature  MinHash of its text
 band      LSH buckets of the signatures             near_copy  verified pairs; a cluster is a component of these
-intake    how far an unfinished import got
+intake    how far an unfinished import got          apart     pairs a person keeps from being joined
 ```
 A change here needs a revision in `migrations`; a test compares the two.
 Times are UTC. Nothing is ever deleted from article, alias, sighting, version, poll or tagging.
@@ -39,6 +39,7 @@ __all__ = [
     "APPLICATION_ID",
     "UtcTime",
     "alias",
+    "apart",
     "article",
     "band",
     "feed",
@@ -232,6 +233,16 @@ near_copy = Table(
     Column("jaccard", Float, nullable=False),
     Column("containment", Float, nullable=False),
     Index("near_copy_high", "high"),
+    sqlite_with_rowid=False,
+)
+
+apart = Table(
+    "apart",
+    metadata,
+    Column("low", Integer, ForeignKey("article.number"), primary_key=True),
+    Column("high", Integer, ForeignKey("article.number"), primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("decided_at", UtcTime, nullable=False),
     sqlite_with_rowid=False,
 )
 

@@ -18,8 +18,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 
 from bondlore.errors import StoreError
-from bondlore.store import schema
-from bondlore.store.migrate import SCHEMA_VERSION
+from bondlore.store import migrate, schema
 
 __all__ = ["FAILURES", "WRITING", "check_place", "engine", "recognise", "stamp", "use_wal"]
 
@@ -75,13 +74,7 @@ def recognise(connection: Connection, where: str) -> int:
         raise StoreError(
             "is a database of another program, not a bondlore store", where=where, remedy="give another name"
         )
-    if found > SCHEMA_VERSION:
-        raise StoreError(
-            f"was written by a newer bondlore (schema {found}, this one knows {SCHEMA_VERSION})",
-            where=where,
-            remedy="upgrade bondlore",
-        )
-    return found
+    return migrate.known(found, where)
 
 
 def stamp(connection: Connection, version: int) -> None:

@@ -28,9 +28,10 @@ from bondlore.article import Article
 from bondlore.clock import Clock, utc_now
 from bondlore.errors import InputError
 from bondlore.ingest.poll import FeedState, PollResult
-from bondlore.store import articles, clusters, export, intake, polls, schema, search, taggings, texts
+from bondlore.store import articles, clusters, copies, export, intake, polls, schema, search, taggings, texts
 from bondlore.store.articles import AddReport, Sighting, Version
 from bondlore.store.clusters import ClusterReport
+from bondlore.store.copies import NearCopy
 from bondlore.store.engine import BUSY_TIMEOUT_S, Database, chunks
 from bondlore.store.intake import Mark
 from bondlore.store.polls import FeedHealth, PollEntry
@@ -184,6 +185,21 @@ class Store:
         """Place new and reworded articles among the near-copies."""
         return clusters.cluster(self._database)
 
+    def near_copies(self, identity: str) -> tuple[NearCopy, ...]:
+        """The articles that are one story with this one and why, the likest first; then those kept apart from it."""
+        with self._database.read() as connection:
+            return copies.near_copies(connection, identity)
+
+    def keep_apart(self, one: str, other: str, *, reason: str = "") -> bool:
+        """Never join these two directly again; returns whether they still are one cluster, through others."""
+        with self._database.write() as connection:
+            return copies.keep_apart(connection, one, other, reason=reason, at=self._clock())
+
+    def join_again(self, one: str, other: str) -> bool:
+        """Take back `keep_apart`; returns whether the two read alike enough to be joined."""
+        with self._database.write() as connection:
+            return copies.join_again(connection, one, other)
+
     # Feeds
 
     def feed_states(self) -> dict[str, FeedState]:
@@ -229,6 +245,11 @@ class Store:
         for row in articles.page(self._database, taggings.untagged(model, retry_errors=retry_errors)):
             self._handed[row.id] = row.revision
             yield articles.from_row(row)
+
+    def waiting(self, model: str, *, retry_errors: bool = True) -> int:
+        """How many articles `untagged` would give."""
+        with self._database.read() as connection:
+            return taggings.waiting(connection, model, retry_errors=retry_errors)
 
     def save_taggings(self, rows: Iterable[Mapping[str, Any]], *, model: str = "") -> int:
         """Keep rows of `tagging.row`, replacing those of the same article and model; returns how many.

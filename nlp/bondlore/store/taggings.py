@@ -18,7 +18,7 @@ from bondlore.store import schema
 from bondlore.store.engine import Database, chunks, upsert
 from bondlore.taxonomy import Taxonomy
 
-__all__ = ["last_published", "models", "save", "tagged", "untagged"]
+__all__ = ["last_published", "models", "save", "tagged", "untagged", "waiting"]
 
 _EVIDENCE = {"narrative": str, "stance": str, "sentence": int, "text": str, "probability": float}
 _PLAIN = (
@@ -41,6 +41,13 @@ def untagged(model: str, *, retry_errors: bool) -> Select[Any]:
     if retry_errors:
         read &= tagging.c.status == "ok"
     return select(article).where(~select(tagging.c.article).where(read).exists())
+
+
+def waiting(connection: Connection, model: str, *, retry_errors: bool) -> int:
+    """How many articles that SELECT gives, without reading them."""
+    every = untagged(model, retry_errors=retry_errors)
+    statement = every.with_only_columns(sql.count(), maintain_column_froms=True)
+    return int(connection.execute(statement).scalar_one())
 
 
 def save(

@@ -1,0 +1,191 @@
+-- Schema 2 with one article told twice, as bondlore wrote it before schema 3.
+PRAGMA application_id = 1651273586;
+PRAGMA user_version = 2;
+BEGIN TRANSACTION;
+CREATE TABLE alembic_version (
+	version_num VARCHAR(32) NOT NULL, 
+	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+);
+INSERT INTO "alembic_version" VALUES('0002');
+CREATE TABLE alias (
+	kind VARCHAR(8) NOT NULL, 
+	value TEXT NOT NULL, 
+	article INTEGER NOT NULL, 
+	PRIMARY KEY (kind, value, article), 
+	FOREIGN KEY(article) REFERENCES article (number)
+)
+ WITHOUT ROWID;
+INSERT INTO "alias" VALUES('content','a401b1fe37dcb85c',1);
+INSERT INTO "alias" VALUES('content','ed4a9b01d38d5222',1);
+INSERT INTO "alias" VALUES('id','a1',1);
+INSERT INTO "alias" VALUES('url','example.org/a1',1);
+CREATE TABLE article (
+	number INTEGER NOT NULL, 
+	id VARCHAR(400) NOT NULL, 
+	title TEXT NOT NULL, 
+	text TEXT NOT NULL, 
+	sentences JSON, 
+	publisher TEXT NOT NULL, 
+	url TEXT NOT NULL, 
+	published_at DATETIME, 
+	published_raw TEXT NOT NULL, 
+	published_precision VARCHAR(8) NOT NULL, 
+	first_seen_at DATETIME NOT NULL, 
+	updated_at DATETIME NOT NULL, 
+	fingerprint VARCHAR(16) NOT NULL, 
+	revision INTEGER NOT NULL, 
+	cluster INTEGER, published_source VARCHAR(40) DEFAULT '' NOT NULL, published_confidence VARCHAR(8) DEFAULT '' NOT NULL, text_status VARCHAR(8) DEFAULT '' NOT NULL, text_reason TEXT DEFAULT '' NOT NULL, page_tries INTEGER DEFAULT '0' NOT NULL, 
+	PRIMARY KEY (number), 
+	UNIQUE (id), 
+	FOREIGN KEY(cluster) REFERENCES article (number)
+);
+INSERT INTO "article" VALUES(1,'a1','Yields leap','Hedge funds unwind the basis trade.',NULL,'Wire','https://example.org/a1','2025-04-09 12:00:00.000000','Wed, 09 Apr 2025 12:00:00 GMT','second','2025-04-09 12:00:00.000000','2025-04-09 12:00:00.000000','4c0c229bbd423dde',1,1,'','','','',0);
+CREATE TABLE band (
+	bucket BIGINT NOT NULL, 
+	article INTEGER NOT NULL, 
+	day INTEGER NOT NULL, 
+	PRIMARY KEY (bucket, article), 
+	FOREIGN KEY(article) REFERENCES article (number)
+)
+ WITHOUT ROWID;
+INSERT INTO "band" VALUES(-8724087113917615729,1,739350);
+INSERT INTO "band" VALUES(-8410209277541325740,1,739350);
+INSERT INTO "band" VALUES(-8372188571741599474,1,739350);
+INSERT INTO "band" VALUES(-8349395724830168741,1,739350);
+INSERT INTO "band" VALUES(-8275548183397787432,1,739350);
+INSERT INTO "band" VALUES(-8250194271793448651,1,739350);
+INSERT INTO "band" VALUES(-8127143746091144127,1,739350);
+INSERT INTO "band" VALUES(-6965079560476262850,1,739350);
+INSERT INTO "band" VALUES(-3597132123542294814,1,739350);
+INSERT INTO "band" VALUES(-3188063535202082802,1,739350);
+INSERT INTO "band" VALUES(-2262007160456385136,1,739350);
+INSERT INTO "band" VALUES(-1992199367670338994,1,739350);
+INSERT INTO "band" VALUES(-1691388976378469007,1,739350);
+INSERT INTO "band" VALUES(-1607702389180759401,1,739350);
+INSERT INTO "band" VALUES(-1392470648246630310,1,739350);
+INSERT INTO "band" VALUES(-1314447948314609231,1,739350);
+INSERT INTO "band" VALUES(-366538457554014134,1,739350);
+INSERT INTO "band" VALUES(145836468008970397,1,739350);
+INSERT INTO "band" VALUES(746466476034217175,1,739350);
+INSERT INTO "band" VALUES(1242970386660925839,1,739350);
+INSERT INTO "band" VALUES(2706122770536842890,1,739350);
+INSERT INTO "band" VALUES(4048938338230226272,1,739350);
+INSERT INTO "band" VALUES(4370296198408810359,1,739350);
+INSERT INTO "band" VALUES(5163145423934388192,1,739350);
+INSERT INTO "band" VALUES(5335664059196297414,1,739350);
+INSERT INTO "band" VALUES(5461704610959851961,1,739350);
+INSERT INTO "band" VALUES(5525948357497992615,1,739350);
+INSERT INTO "band" VALUES(6203765791781088158,1,739350);
+INSERT INTO "band" VALUES(6628103413943966288,1,739350);
+INSERT INTO "band" VALUES(8133362380286146340,1,739350);
+INSERT INTO "band" VALUES(8694869557063159549,1,739350);
+INSERT INTO "band" VALUES(8857304602220450283,1,739350);
+CREATE TABLE feed (
+	url TEXT NOT NULL, 
+	etag TEXT NOT NULL, 
+	last_modified TEXT NOT NULL, 
+	last_success DATETIME, 
+	last_error TEXT NOT NULL, 
+	failures INTEGER NOT NULL, 
+	retired BOOLEAN NOT NULL, address TEXT DEFAULT '' NOT NULL, moved_to TEXT DEFAULT '' NOT NULL, moved_seen INTEGER DEFAULT '0' NOT NULL, ttl_s INTEGER DEFAULT '0' NOT NULL, next_poll_at DATETIME, 
+	PRIMARY KEY (url)
+);
+INSERT INTO "feed" VALUES('https://example.org/rss','"1"','','2025-04-09 12:00:00.000000','',0,0,'','',0,0,NULL);
+CREATE TABLE intake (
+	"key" VARCHAR(64) NOT NULL, 
+	path TEXT NOT NULL, 
+	"row" INTEGER NOT NULL, 
+	saved_at DATETIME NOT NULL, 
+	PRIMARY KEY ("key")
+);
+CREATE TABLE near_copy (
+	low INTEGER NOT NULL, 
+	high INTEGER NOT NULL, 
+	jaccard FLOAT NOT NULL, 
+	containment FLOAT NOT NULL, 
+	PRIMARY KEY (low, high), 
+	FOREIGN KEY(low) REFERENCES article (number), 
+	FOREIGN KEY(high) REFERENCES article (number)
+)
+ WITHOUT ROWID;
+CREATE TABLE poll (
+	number INTEGER NOT NULL, 
+	feed TEXT NOT NULL, 
+	polled_at DATETIME NOT NULL, 
+	outcome VARCHAR(16) NOT NULL, 
+	status INTEGER NOT NULL, 
+	error TEXT NOT NULL, 
+	problems JSON NOT NULL, 
+	entries INTEGER NOT NULL, 
+	new INTEGER NOT NULL, 
+	updated INTEGER NOT NULL, 
+	PRIMARY KEY (number)
+);
+INSERT INTO "poll" VALUES(1,'https://example.org/rss','2025-04-09 12:00:00.000000','ok',200,'','[]',1,1,0);
+CREATE TABLE sighting (
+	article INTEGER NOT NULL, 
+	source TEXT NOT NULL, 
+	url TEXT NOT NULL, 
+	first_seen_at DATETIME NOT NULL, 
+	last_seen_at DATETIME NOT NULL, 
+	PRIMARY KEY (article, source), 
+	FOREIGN KEY(article) REFERENCES article (number)
+)
+ WITHOUT ROWID;
+INSERT INTO "sighting" VALUES(1,'https://example.org/rss','https://example.org/a1','2025-04-09 12:00:00.000000','2025-04-09 12:00:00.000000');
+INSERT INTO "sighting" VALUES(1,'x.csv','https://example.org/a1','2025-04-09 12:00:00.000000','2025-04-09 12:00:00.000000');
+CREATE TABLE signature (
+	article INTEGER NOT NULL, 
+	scheme INTEGER NOT NULL, 
+	fingerprint VARCHAR(16) NOT NULL, 
+	day INTEGER NOT NULL, 
+	shingles INTEGER NOT NULL, 
+	minhash BLOB NOT NULL, 
+	PRIMARY KEY (article), 
+	FOREIGN KEY(article) REFERENCES article (number)
+);
+INSERT INTO "signature" VALUES(1,1,'4c0c229bbd423dde',739350,4,X'EEBCEB6956D83705872EE32DA4E62C1CF5C72646604B11559EF8263EF5763E18A56CA265ED721B20975598079F9E883469FEA3342436096A581B3439B0D6481379F567328DDA2F0950CD932AFE41DC07FAD8A77FDBDB18160305196BA178618266C5F047C3E1BE027E67AF17B77A8D63131699465F5984409F3DC836DD766A40A348D57F5247111FA139E1236758F35029A5140E2CF72A39815C640077BAAA37B64ED522B4D0856BB2531A10A64AE3111398A6039CC13D107D0F7484453B826E02AE3255761A7300AAB8CC7A444A8461CCEBC531632272158FC966408A5C0E3EED111F768D770F59BDB39B6D324D7541749D9E19B968151CB28A212C7DA1FF92');
+CREATE TABLE tagging (
+	article INTEGER NOT NULL, 
+	model VARCHAR(200) NOT NULL, 
+	revision INTEGER NOT NULL, 
+	saved_at DATETIME NOT NULL, 
+	status VARCHAR(8) NOT NULL, 
+	error TEXT, 
+	gate VARCHAR(16), 
+	"primary" VARCHAR(64), 
+	probabilities JSON NOT NULL, 
+	verdicts JSON NOT NULL, 
+	evidence JSON, 
+	PRIMARY KEY (article, model), 
+	FOREIGN KEY(article) REFERENCES article (number)
+);
+INSERT INTO "tagging" VALUES(1,'m',1,'2025-04-09 12:00:00.000000','error','too long',NULL,NULL,'{}','{}',NULL);
+CREATE TABLE version (
+	article INTEGER NOT NULL, 
+	revision INTEGER NOT NULL, 
+	title TEXT NOT NULL, 
+	text TEXT NOT NULL, 
+	fingerprint VARCHAR(16) NOT NULL, 
+	replaced_at DATETIME NOT NULL, 
+	replaced_by TEXT NOT NULL, 
+	PRIMARY KEY (article, revision), 
+	FOREIGN KEY(article) REFERENCES article (number)
+);
+INSERT INTO "version" VALUES(1,0,'Yields jump','Hedge funds unwind the basis trade.','fb86f1c25033aed8','2025-04-09 12:00:00.000000','x.csv');
+CREATE INDEX article_published ON article (published_at);
+CREATE INDEX article_cluster ON article (cluster);
+CREATE INDEX poll_feed ON poll (feed, polled_at);
+CREATE INDEX tagging_recent ON tagging (model, saved_at);
+CREATE INDEX band_article ON band (article);
+CREATE INDEX near_copy_high ON near_copy (high);
+CREATE VIRTUAL TABLE article_search USING fts5(
+    title, text, content='article', content_rowid='number', tokenize='unicode61 remove_diacritics 2');
+CREATE TRIGGER article_search_insert AFTER INSERT ON article BEGIN INSERT INTO article_search(rowid, title, text) VALUES (new.number, new.title, new.text); END;
+CREATE TRIGGER article_search_delete AFTER DELETE ON article BEGIN INSERT INTO article_search(article_search, rowid, title, text)
+    VALUES ('delete', old.number, old.title, old.text); END;
+CREATE TRIGGER article_search_update AFTER UPDATE OF title, text ON article BEGIN INSERT INTO article_search(article_search, rowid, title, text)
+    VALUES ('delete', old.number, old.title, old.text); INSERT INTO article_search(rowid, title, text) VALUES (new.number, new.title, new.text); END;
+CREATE INDEX article_text ON article (text_status, first_seen_at);
+INSERT INTO article_search(article_search) VALUES ('rebuild');
+COMMIT;
