@@ -252,6 +252,11 @@ class Store:
         """
         return taggings.tagged(self._database, model=model, taxonomy=taxonomy)
 
+    def tagging_times(self, model: str) -> dict[str, datetime]:
+        """When this model's tagging of each article was kept, by the article's id."""
+        with self._database.read() as connection:
+            return taggings.saved_times(connection, model)
+
     def counts(self) -> Counts:
         """What the store holds."""
         with self._database.read() as connection:
