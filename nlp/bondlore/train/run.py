@@ -106,6 +106,7 @@ def train(
         held_out = {}
     settled = calibrating.calibrate(held_out, articles, taxonomy) if held_out else _uncalibrated(taxonomy)
     confusion = calibrating.count_errors(held_out, articles, taxonomy, settled) if held_out else {}
+    scores = calibrating.held_out_scores(held_out, articles, taxonomy, settled).to_dict() if held_out else {}
     if states and recipe.combine == "holdout":
         model = fit.build(len(taxonomy), recipe)
         model.load_state_dict(states[0])
@@ -130,7 +131,7 @@ def train(
         articles,
         data,
         reader,
-        Made(taxonomy, recipe, settled, confusion, tuple(sources), frozenset(seen), now),
+        Made(taxonomy, recipe, settled, confusion, scores, tuple(sources), frozenset(seen), now),
         out,
         report=report,
     )
