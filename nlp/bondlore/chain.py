@@ -22,11 +22,13 @@ from bondlore.tagging import row
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.dataset as ds
 
     from bondlore.ingest.archive import Reject
     from bondlore.ingest.poll import Feed, Getter
     from bondlore.ingest.rejects import RejectsFile
     from bondlore.measure.confusion import Confusion
+    from bondlore.measure.heldout import HeldOut
     from bondlore.measure.yields import Yields
     from bondlore.report.data import Quality, ReportData
     from bondlore.store.store import Store
@@ -45,11 +47,13 @@ __all__ = [
     "last_day",
     "load_yields",
     "make_report",
+    "open_tagged",
     "poll_feeds",
     "read_pages",
     "read_tagged",
     "tag_store",
     "usable_confusion",
+    "usable_scores",
     "voters",
 ]
 
@@ -237,11 +241,11 @@ def tag_store(store: Store, tagger: Tagger) -> Tagged:
     return Tagged(progress.done - failed, failed)
 
 
-def load_yields(path: Path | None = None) -> Yields:
-    """Yields of a file; without one, the shipped table."""
+def load_yields(path: Path | None = None, *, mapping: Mapping[str, str] | None = None) -> Yields:
+    """Yields of a file, by `mapping` (`{"date": "day", "10Y": "ten"}`) of any CSV; without one, the shipped table."""
     from bondlore.measure import yields
 
-    return yields.load_yields(path or resources.find("corpus/yields/treasury.csv"))
+    return yields.load_yields(path or resources.find("corpus/yields/treasury.csv"), mapping=mapping)
 
 
 def make_report(
@@ -328,33 +332,40 @@ def _from(table: pa.Table, start: date) -> pa.Table:
     return table.filter(pc.or_kleene(pc.is_null(table["published_at"]), pc.greater_equal(table["published_at"], first)))
 
 
-def usable_confusion(table: pa.Table, bundle: Bundle) -> Confusion | None:
+def usable_confusion(table: pa.Table | ds.Dataset, bundle: Bundle) -> Confusion | None:
     """The model's held-out error counts if it tagged every row; else None, and shares stay plain counts."""
-    import pyarrow.compute as pc
-
     from bondlore.measure.confusion import parse_confusion
 
-    models = [m for m in pc.unique(table["model"]).to_pylist() if m]
-    if not bundle.confusion or models != [bundle.id]:
+    if not bundle.confusion or _models(table) != [bundle.id]:
         return None
     return parse_confusion(bundle.confusion, where=str(bundle.folder))
 
 
-def read_tagged(source: str | Path, bundle: Bundle, *, sightings: bool = False) -> pa.Table:
+def usable_scores(table: pa.Table | ds.Dataset, bundle: Bundle) -> HeldOut | None:
+    """How held-out labelled articles scored, if the model says so and tagged every row: for EM and the drift test."""
+    from bondlore.measure.confusion import parse_confusion
+    from bondlore.measure.heldout import parse_held_out
+
+    if not bundle.scores or _models(table) != [bundle.id]:
+        return None
+    where = str(bundle.folder)
+    confusion = parse_confusion(bundle.confusion, where=where) if bundle.confusion else None
+    return replace(parse_held_out(bundle.scores, where=where), confusion=confusion)
+
+
+def read_tagged(source: str | Path, bundle: Bundle, *, sightings: bool = False, times: bool = False) -> pa.Table:
     """The tagged table behind `source`: a folder that `bondlore tag --out` committed, or a store.
 
-    With `sightings` a store's table says in a column of that name in how many places an article was seen.
+    With `sightings` a store's table says in a column of that name in how many places an article was seen; with `times`
+    in the column `tagged_at` when its tagging was kept.
     Raises InputError when another model tagged it.
     """
     path = Path(source)
     if path.is_dir():
-        import pyarrow.compute as pc
-
         from bondlore.tag.batch import read_tagged as read_folder
 
         table = read_folder(path)
-        models = [m for m in pc.unique(table["model"]).to_pylist() if m] if table.num_rows else []
-        _same_model(models, bundle, str(path))
+        _same_model(_models(table), bundle, str(path))
         return table
     from bondlore.store import Store
 
@@ -363,12 +374,39 @@ def read_tagged(source: str | Path, bundle: Bundle, *, sightings: bool = False) 
         if models and bundle.id not in models:
             _same_model(models, bundle, store.where)
         table = store.tagged(model=bundle.id, taxonomy=bundle.taxonomy)
-        if not sightings:
-            return table
         import pyarrow as pa
 
-        counts = store.sighting_counts()
-        return table.append_column("sightings", pa.array([counts.get(i, 1) for i in table["id"].to_pylist()]))
+        if sightings:
+            counts = store.sighting_counts()
+            table = table.append_column("sightings", pa.array([counts.get(i, 1) for i in table["id"].to_pylist()]))
+        if times:
+            known = store.tagging_times(bundle.id)
+            found = pa.array([known.get(i) for i in table["id"].to_pylist()], pa.timestamp("us", tz="UTC"))
+            table = table.append_column("tagged_at", found)
+        return table
+
+
+def open_tagged(
+    source: str | Path, bundle: Bundle, *, sightings: bool = False, times: bool = False
+) -> pa.Table | ds.Dataset:
+    """`read_tagged`, but a folder as a data set that is read batch by batch: for what looks at every row once."""
+    if not Path(source).is_dir():
+        return read_tagged(source, bundle, sightings=sightings, times=times)
+    from bondlore.tag.batch import open_tagged as open_folder
+
+    data = open_folder(source)
+    _same_model(_models(data), bundle, str(source))
+    return data
+
+
+def _models(table: pa.Table | ds.Dataset) -> list[str]:
+    """The models behind the rows, in order of name."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    batches = [table] if isinstance(table, pa.Table) else table.to_batches(columns=["model"])
+    parts = (batch["model"] for batch in batches)
+    return sorted({m for part in parts for m in pc.unique(part).to_pylist() if m})
 
 
 def label_version(bundle: Bundle) -> str:
