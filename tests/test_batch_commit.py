@@ -9,7 +9,7 @@ import pytest
 
 from bondlore.article import Article
 from bondlore.errors import BatchError
-from bondlore.tag.batch import read_tagged, run, tag_shard
+from bondlore.tag.batch import open_tagged, read_tagged, run, tag_shard
 from bondlore.tag.batch.commit import write_shard
 from bondlore.tag.batch.folder import Folder, Shard
 from bondlore.tag.batch.plan import read_plan
@@ -245,6 +245,22 @@ def test_ctrl_c_is_no_poison():
 
     with pytest.raises(KeyboardInterrupt):
         tag_shard(articles(1), Stopped(TinyLoader()(1)))
+
+
+def test_a_data_set_gives_the_same_rows_and_refuses_the_same_damage(out):
+    assert open_tagged(out).to_table().equals(read_tagged(out))
+    path = out / "shards" / "shard-00000.parquet"
+    data = bytearray(path.read_bytes())
+    data[50] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(BatchError, match="hash differs"):
+        open_tagged(out)
+    path.unlink()
+    with pytest.raises(BatchError, match="cannot be read"):
+        open_tagged(out)
+    (out / "COMMITTED.json").unlink()
+    with pytest.raises(BatchError, match="is not finished"):
+        open_tagged(out)
 
 
 def test_the_table_is_arrow(out):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,8 @@ def sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         (tmp_path / name).mkdir()
         labels = [{"id": f"{name[0]}{i}", f"v_{FIRST}": "promotes" if t else None} for i, t in enumerate(truth)]
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in labels))
-    monkeypatch.setattr(chain, "read_tagged", lambda source, *_, **__: tables[str(source)])
+    for name in ("read_tagged", "open_tagged"):
+        monkeypatch.setattr(chain, name, lambda source, *_, **__: tables[str(source)])
     return tmp_path
 
 
@@ -68,6 +70,46 @@ def test_em_from_held_out_articles(sources: Path, capsys: pytest.CaptureFixture[
     assert [r["method"] for r in found] == ["em", "em"]
     assert all(r["low"] < 0.15 < r["high"] for r in found)
     assert all("train:" in r["labels"] and "held-out:" in r["labels"] for r in found)
+
+
+def test_the_models_own_scores_serve_em_and_the_drift_test(
+    sources: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bondlore.measure.audit import read_audit
+    from bondlore.measure.heldout import make_held_out
+
+    taxonomy = MODEL.taxonomy
+    gold = read_audit(sources / "held-out.jsonl", taxonomy)
+    known = make_held_out(chain.read_tagged(sources / "held-out", MODEL), gold, taxonomy)
+    assert known.confusion is not None
+    whole = replace(MODEL, scores=known.to_dict(), confusion=known.confusion.to_dict())
+    monkeypatch.setattr(bundles, "read", lambda *_, **__: whole)
+    assert [r["method"] for r in rows(sources, capsys, "--method", "em")] == ["em", "em"]
+    shifted = known.to_dict()
+    scores = shifted["narratives"][FIRST]
+    scores["positive"], scores["negative"] = scores["negative"][::-1], scores["positive"][::-1]
+    scores["negative"][0] = scores["positive"][-1] = 900.0  # a window that is no mixture of these
+    monkeypatch.setattr(bundles, "read", lambda *_, **__: replace(whole, scores=shifted))
+    found = rows(sources, capsys)
+    assert [r["share"] for r in found] == [None, None]
+    assert all("drift: scores are no mixture" in r["reason"] for r in found)
+    assert all(r["share"] is not None for r in rows(sources, capsys, "--drift", "off"))
+
+
+def test_a_vintage_and_a_cutoff(sources: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert [r["n"] for r in rows(sources, capsys, "--as-of", "2025-03-05")] == [300]
+    assert {r["as_of"] for r in rows(sources, capsys, "--as-of", "2025-03-05")} == {"2025-03-05T20:30:00+00:00"}
+    assert rows(sources, capsys, "--as-of", "2025-03-03T14:59:00Z") == []
+    assert rows(sources, capsys, "--as-of", "2025-03-03T15:00:00Z", "--freq", "D")[0]["n"] == 300
+    # 15:00 UTC is 10:00 in New York: with a day that ended at 9:30 it is the next one's
+    early = rows(sources, capsys, "--freq", "D", "--cutoff", "09:30")
+    assert early[0]["period_start"] == "2025-03-04"
+
+
+def test_a_smoothed_series_on_request(sources: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert all(r["smoothed"] is None for r in rows(sources, capsys, "--smooth"))  # two weeks are too few
+    assert main(["share", str(sources / "tagged"), "--freq", "rolling", "--smooth"]) == 1
+    assert "rolling windows overlap" in capsys.readouterr().err
 
 
 def test_an_audit_file_is_used_and_named(sources: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -84,11 +84,12 @@ def test_more_narratives_share_the_level() -> None:
 
 def test_fewer_hits_than_false_alarms_is_a_sign() -> None:
     rng = np.random.default_rng(0)
-    tpr, fpr = rng.beta(75, 25, 500), rng.beta(60, 340, 500)
-    assert "false alarms" in edge_drift(rng.beta(10, 990, 500), tpr, fpr, 1)
-    assert "everywhere" in edge_drift(rng.beta(990, 10, 500), tpr, fpr, 1)
-    assert edge_drift(rng.beta(150, 850, 500), tpr, fpr, 1) == ""
-    assert edge_drift(rng.beta(1, 15, 500), tpr, fpr, 1) == ""
+    counted = np.stack([rng.beta(a, b, 500) for a, b in ((10, 990), (990, 10), (150, 850), (1, 15))], axis=1)
+    tpr, fpr = (np.repeat(rng.beta(a, b, 500)[:, None], 4, axis=1) for a, b in ((75, 25), (60, 340)))
+    found = edge_drift(counted, tpr, fpr, 1)
+    assert "false alarms" in found[0]
+    assert "everywhere" in found[1]
+    assert found[2:] == ["", ""]
 
 
 def drifted(action: str) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from bondlore.errors import InputError, ModelError
 from bondlore.measure.confusion import Confusion, Counts
 from bondlore.measure.heldout import HeldOut, Scores, load_held_out, make_held_out, parse_held_out
-from bondlore.measure.prior_shift import densities, density_draws, mixture_share, ratio_of, saerens
+from bondlore.measure.prior_shift import densities, density_draws, mixture_share, mixture_with, ratio_of, saerens
 from bondlore.measure.series import ShareSeries
 from bondlore.measure.shares import shares
 from bondlore.tagging import schema
@@ -81,6 +82,20 @@ def test_one_sided_evidence_ends_at_the_edge(ratio: list[float], share: float) -
     assert mixture_share(np.ones(2), np.array(ratio)) == share
 
 
+def test_with_a_third_kind_of_article_the_likelihood_is_largest_there() -> None:
+    """Against a grid of both shares."""
+    rng = np.random.default_rng(0)
+    f1, f2, f0 = rng.dirichlet(np.ones(8), 3)
+    weights = rng.multinomial(400, 0.2 * f1 + 0.3 * f2 + 0.5 * f0).astype(float)
+    p, q = np.meshgrid(np.linspace(0, 1, 201), np.linspace(0, 1, 201), indexing="ij")
+    mixed = 1 + p[..., None] * (f1 / f0 - 1) + q[..., None] * (f2 / f0 - 1)
+    value = np.where(p + q <= 1, (weights * np.log(np.maximum(mixed, 1e-12))).sum(axis=-1), -np.inf)
+    best = np.unravel_index(int(value.argmax()), value.shape)[0] / 200
+    assert mixture_with(weights, f1 / f0, f2 / f0) == pytest.approx(best, abs=0.004)
+    alone = mixture_with(weights, f1 / f0, np.full(8, 1e-9))
+    assert alone == pytest.approx(mixture_share(weights, f1 / f0), abs=1e-3)
+
+
 def test_no_articles_no_share() -> None:
     assert np.isnan(mixture_share(np.zeros(2), np.array([0.5, 2.0])))
 
@@ -108,16 +123,79 @@ def test_em_is_named_and_nearer_than_counting() -> None:
     assert errors["em"] < 0.5 * errors["probability_sum"]
 
 
-def test_support_stays_an_adjusted_count_beside_em() -> None:
+def stanced(rng: np.random.Generator, n: int, support: float, reject: float, start: int = 0) -> tuple[pa.Table, Any]:
+    """Articles that support, reject or pass over a story; the model takes some denials for support, and the reverse."""
+    kind = rng.choice(3, n, p=[1 - support - reject, support, reject])  # silent, supporting, rejecting
+    p = 1 / (1 + np.exp(-rng.normal(np.where(kind > 0, 1.0, -2.5), 1.2)))
+    said = np.where(rng.random(n) < 0.85, kind == 2, kind == 1) & (p > 0.4)
+    rows = table(p, start).to_pylist()
+    for row, no, value in zip(rows, said.tolist(), p.tolist(), strict=True):
+        row["v_a"] = "rejects" if no else "promotes" if value > 0.4 else None
+    gold = pa.array([(None, "promotes", "rejects")[k] for k in kind.tolist()], pa.string())
+    ids = [row["id"] for row in rows]
+    return pa.Table.from_pylist(rows, schema=schema(TAXONOMY.ids)), pa.table({"id": ids, "v_a": gold})
+
+
+def test_em_covers_support_and_rejection_and_is_nearer_than_counting() -> None:
+    rng = np.random.default_rng(5)
+    known = make_held_out(*stanced(rng, 2000, 0.3, 0.2), TAXONOMY)
+    true = {"presence": 0.2, "support": 0.05, "rejection": 0.15}
+    off, counted, inside = dict.fromkeys(true, 0.0), dict.fromkeys(true, 0.0), 0
+    for trial in range(10):
+        window, _ = stanced(rng, 600, true["support"], true["rejection"], 10_000 * (trial + 1))
+        got = shares(window, TAXONOMY, method="em", held_out=known, drift="off", draws=200, series=tuple(true))
+        for row in got.rows():
+            assert row["method"] == "em"
+            off[row["series"]] += abs(row["share"] - true[row["series"]]) / 10
+            counted[row["series"]] += abs(row["uncorrected"] - true[row["series"]]) / 10
+            inside += row["low"] <= true[row["series"]] <= row["high"]
+    assert all(off[kind] < counted[kind] for kind in true)
+    assert off["support"] < 0.5 * counted["support"]
+    assert inside >= 26  # of 30
+
+
+def test_shares_of_mentions_by_em_add_to_one() -> None:
+    rng = np.random.default_rng(5)
+    known = make_held_out(*stanced(rng, 1000, 0.3, 0.2), TAXONOMY)
+    window, _ = stanced(rng, 300, 0.1, 0.2, 10_000)
+    got = shares(window, TAXONOMY, method="em", held_out=known, drift="off", denominator="mentions")
+    share = {r["series"]: r["share"] for r in got.rows()}
+    assert share["presence"] == pytest.approx(1)
+    assert share["support"] + share["rejection"] == pytest.approx(1, abs=0.15)
+
+
+def test_a_stance_without_labels_is_no_em_and_says_so() -> None:
     rng = np.random.default_rng(2)
     _, p = scored(rng, 300, 0.4)
     got = shares(table(p), TAXONOMY, method="em", held_out=held_out(rng))
-    assert {r["series"]: r["method"] for r in got.rows()} == {
+    rows = {r["series"]: r for r in got.rows()}
+    assert {kind: r["method"] for kind, r in rows.items()} == {
         "presence": "em",
-        "support": "adjusted_count",
+        "support": "em",
         "rejection": "uncorrected",
         "contested": "uncorrected",
     }
+    assert "not by EM: only 0 positive" in rows["rejection"]["reason"]
+
+
+def test_histograms_of_presence_alone_leave_stances_to_the_adjusted_count() -> None:
+    """A file of scores as they were written before stances had any."""
+    rng = np.random.default_rng(2)
+    known, (_, p) = held_out(rng), scored(rng, 300, 0.4)
+    old = parse_held_out(replace(known, stances={}).to_dict(), where="x")
+    got = shares(table(p), TAXONOMY, method="em", held_out=old, confusion=known.confusion)
+    assert [r["method"] for r in got.rows()][:2] == ["em", "adjusted_count"]
+
+
+def test_em_with_known_rates_leaves_the_labels_error_out() -> None:
+    """As a regression on the series needs it: the labelled sample errs alike in every period."""
+    rng = np.random.default_rng(4)
+    known, (_, p) = held_out(rng, 200), scored(rng, 3000, 0.3)
+    width = {}
+    for certain in (False, True):
+        row = presence(shares(table(p), TAXONOMY, method="em", held_out=known, drift="off", rates_known=certain))
+        width[certain] = row["high"] - row["low"]
+    assert width[True] < 0.7 * width[False]
 
 
 def test_em_works_from_the_models_own_calibration() -> None:
@@ -223,6 +301,7 @@ def test_scores_go_through_json_unchanged(tmp_path: Path) -> None:
         ({"narratives": {"a": {"edges": [0.5]}}}, "'a' needs lists"),
         ({"narratives": {"a": {"edges": [0.5], "positive": [1], "negative": [1, 2]}}}, "do not fit"),
         ({"narratives": {"a": {"edges": [0.5, 0.2], "positive": [1] * 3, "negative": [1] * 3}}}, "do not fit"),
+        ({"narratives": {"a": {"edges": [0.5], "positive": [1, 2], "negative": [1, 2], "support": 3}}}, "'a, support'"),
         ({"narratives": {"a": {"edges": [0.5], "positive": [-1, 2], "negative": [1, 2]}}}, "'a' needs lists"),
     ],
 )

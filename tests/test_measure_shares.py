@@ -195,6 +195,13 @@ def test_a_missing_cluster_is_a_story_of_its_own() -> None:
     assert one(measured(*day(*[(None, None)] * 3, cluster=None)))["stories"] == 3
 
 
+def test_a_story_keeps_its_number_beside_names_of_other_lengths() -> None:
+    alike = table([article(1, cluster="s1"), article(2, cluster="s2")])
+    mixed = table([article(3, cluster="s1"), article(40, cluster="a much longer name"), article(5, cluster="s2")])
+    row = one(shares(pa.concat_tables([alike, mixed]), TAXONOMY, floor=1))
+    assert (row["n"], row["stories"]) == (5, 3)
+
+
 def test_an_empty_table_gives_an_empty_series() -> None:
     got = shares(schema(TAXONOMY.ids).empty_table(), TAXONOMY)
     assert (len(got), got.table.schema, got.periods) == (0, SCHEMA, [])
@@ -331,7 +338,8 @@ def test_new_days_leave_the_old_intervals_alone() -> None:
     before = measured(*rows, confusion=confusion)
     later = day(("promotes", None), start=500, at=WEDNESDAY + timedelta(days=1))
     after = measured(*rows, *later, confusion=confusion)
-    assert after.table.slice(0, len(before)) == before.table
+    # the moment the series stands on is a later one; nothing else is another
+    assert after.table.drop_columns(["as_of"]).slice(0, len(before)) == before.table.drop_columns(["as_of"])
 
 
 def audited(truth: np.ndarray, at: np.ndarray, **more: Any) -> pa.Table:
@@ -395,6 +403,20 @@ def test_the_latest_change() -> None:
     change = next(c for c in latest_change(two_days(30, 10), days=[7]) if (c.narrative, c.series) == ("a", "presence"))
     assert (change.now, change.before, change.change) == (0.6, 0.2, pytest.approx(0.4))
     assert (change.before_end, change.clear) == (date(2025, 4, 2), True)
+
+
+def test_publishers_are_compared_with_themselves() -> None:
+    """Wire: 1 of 20, then 19; Paper the reverse."""
+    rows = []
+    for week, (wire, paper) in enumerate(((1, 19), (19, 1))):
+        for name, hits in (("Wire", wire), ("Paper", paper)):
+            at = WEDNESDAY + timedelta(days=7 * week)
+            rows += [
+                article(len(rows) + i, at=at, publisher=name, v_a="promotes" if i < hits else None) for i in range(20)
+            ]
+    found = latest_change(shares(table(rows), TAXONOMY, freq="W", split=True, series=("presence",)), days=(7,))
+    moved = {c.publisher: c.change for c in found if c.narrative == "a"}
+    assert moved == {"Wire": pytest.approx(0.9), "Paper": pytest.approx(-0.9)}
 
 
 def test_a_small_change_is_not_clear() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from bondlore.measure.yields import (
     load_yields,
     merge_yields,
     parse_yields,
+    with_breakevens,
     write_yields,
     yield_changes,
 )
@@ -98,6 +100,76 @@ def test_h15_csv() -> None:
     assert rows(got) == [("2025-04-17", "3.81", "4.34")]
 
 
+REAL_CSV = b'Date,"5 YR","7 YR","10 YR","20 YR","30 YR"\n02/18/2025,1.84,1.98,2.12,2.30,2.38\n'
+REAL_KIND = "DailyTreasuryRealYieldCurveRateDatum"
+
+
+@pytest.mark.parametrize(
+    ("body", "tenor", "value"),
+    [
+        (REAL_CSV, "10Y_real", 2.12),
+        (feed(entry("2025-02-18", figure("TC_10YEAR", "2.12"), kind=REAL_KIND)), "10Y_real", 2.12),
+        (b"observation_date,DFII10\n2025-02-18,2.12\n", "10Y_real", 2.12),
+        (b"observation_date,T10YIE\n2025-02-18,2.43\n", "10Y_breakeven", 2.43),
+        (b'"Series Description","x"\n"Time Period","RIFLGFCY10_XII_N.B"\n2025-02-18,2.12\n', "10Y_real", 2.12),
+    ],
+)
+def test_real_yields_and_breakevens_are_told_from_nominal_ones(body: bytes, tenor: str, value: float) -> None:
+    got = parse_yields(body, where="x")
+    assert not set(got.tenors) & {"5Y", "10Y"}
+    assert got.at(date(2025, 2, 18), tenor) == value
+
+
+def test_a_breakeven_is_nominal_less_real() -> None:
+    both = merge_yields(parse_yields(TREASURY, where="x"), parse_yields(REAL_CSV, where="x"))
+    got = with_breakevens(both, ["10Y_breakeven"])
+    assert got.at(date(2025, 2, 18), "10Y_breakeven") == 2.43
+    assert got.at(date(2025, 2, 14), "10Y_breakeven") is None
+    assert with_breakevens(parse_yields(TREASURY, where="x"), ["10Y_breakeven"]).tenors[-1] == "30Y"
+
+
+@pytest.mark.parametrize("header", ["DGS1MO", "DFII10"])
+def test_a_bill_or_real_yield_of_zero_is_a_figure(header: str) -> None:
+    got = parse_yields(f"observation_date,{header}\n2011-12-20,0.00\n2011-12-21,0.01\n".encode(), where="x")
+    assert got.percent.ravel().tolist() == [0.0, 0.01]
+
+
+def test_a_nominal_curve_of_zeros_is_a_holiday() -> None:
+    assert len(parse_yields(b"date,1M,2Y,10Y\n2017-04-14,0,0,0\n2017-04-17,0.8,1.2,2.2\n", where="x")) == 1
+
+
+OWN = b"desk;x,when,ten\nq,04/17/2025,4.34\nq,04/21/2025,n/a\nq,04/22/2025,4.41\n"
+
+
+def test_a_csv_of_ones_own_is_read_by_the_names_of_its_columns() -> None:
+    got = parse_yields(OWN, where="x", mapping={"date": "when", "10Y": "ten"})
+    assert rows(got) == [("2025-04-17", "4.34"), ("2025-04-22", "4.41")]
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ({"date": "when", "9Y": "ten"}, "'9Y' is no tenor"),
+        ({"10Y": "ten", "2Y": "two"}, "names no date"),
+        ({"date": "when", "10Y": "tenth"}, "not one column 'tenth'"),
+    ],
+)
+def test_a_mapping_that_does_not_fit(mapping: dict[str, str], message: str) -> None:
+    with pytest.raises(YieldsError, match=message):
+        parse_yields(OWN, where="x", mapping=mapping)
+
+
+def test_the_local_table_says_where_each_day_came_from_and_when(tmp_path: Path) -> None:
+    old = parse_yields(b"date,2Y\n2025-04-16,3.77\n2025-04-17,3.81\n", where="old")
+    new = parse_yields(b"date,2Y\n2025-04-17,3.82\n2025-04-21,3.75\n", where="new")
+    asked = ("treasury", "2025-04-21T20:05:00+00:00")
+    write_yields(merge_yields(old, replace(new, origin=(asked, asked))), tmp_path / "y.csv")
+    got = load_yields(tmp_path / "y.csv")
+    assert got.origin == (("", ""), asked, asked)
+    assert got.table()["source"].to_pylist() == ["", "treasury", "treasury"]
+    assert got.between(date(2025, 4, 17), date(2025, 4, 17)).origin == (asked,)
+
+
 def test_xml_rounds_old_figures_and_ignores_the_display_field() -> None:
     body = feed(entry("2020-03-09", figure("BC_2YEAR", "0.379999998658895493"), figure("BC_30YEARDISPLAY", "0.99")))
     got = parse_yields(body, where="x")
@@ -129,10 +201,9 @@ def test_xml_day_of_nulls_is_no_day() -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b'Date,"5 YR","7 YR","10 YR","20 YR","30 YR"\n02/18/2025,1,2,3,4,5\n', "no nominal par-yield"),
-        (b'Date,"4 WEEKS BANK DISCOUNT"\n02/18/2025,4.2\n', "no nominal par-yield"),
+        (b'Date,"4 WEEKS BANK DISCOUNT"\n02/18/2025,4.2\n', "no par-yield"),
         (b"day,2Y\n2025-02-18,4.2\n", "no header"),
-        (b"date,2Y,2Y\n2025-02-18,4.2,4.2\n", "no nominal par-yield"),
+        (b"date,2Y,2Y\n2025-02-18,4.2,4.2\n", "no par-yield"),
         (b"date,2Y\n2025-02-30,4.2\n", "line 2: '2025-02-30' is no date"),
         (b"date,2Y\n2025-02-18,high\n", "line 2: 'high' is no yield"),
         (b"date,2Y\n2025-02-18,inf\n", "no Treasury yield"),
@@ -145,8 +216,8 @@ def test_xml_day_of_nulls_is_no_day() -> None:
         (b"<pre><title>x</title></pre>", "not an Atom feed"),
         (b"<feed", "is not XML"),
         (b'<!DOCTYPE x [<!ENTITY a "b">]><feed/>', "DOCTYPE"),
-        (feed(entry("2020-03-09", kind="DailyTreasuryRealYieldCurveRateDatum")), "another feed"),
-        (feed(entry("2020-03-09", figure("TC_10YEAR", "1"))), "no nominal par yields"),
+        (feed(entry("2020-03-09", kind="DailyTreasuryBillRateDatum")), "another feed"),
+        (feed(entry("2020-03-09", figure("TC_10YEAR", "1"))), "no par yields"),
     ],
 )
 def test_what_is_refused(body: bytes, message: str) -> None:

@@ -4,8 +4,9 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from bondlore.errors import YieldsError
 from bondlore.ingest.fetch import Fetcher
 from bondlore.measure.yields_sources import Endpoints, Fetched, fetch_yields
+from test_measure_yields import entry, feed, figure
 
 KEY = "abcdefghijklmnopqrstuvwxyz012345"
 Answer = tuple[int, str]
@@ -25,7 +27,8 @@ class Site:
 
     def __init__(self, port: int, answers: dict[str, Callable[[dict[str, str]], Answer]]) -> None:
         base = f"http://127.0.0.1:{port}"
-        self.endpoints = Endpoints(f"{base}/api", f"{base}/csv", f"{base}/treasury?year={{year}}")
+        query = "?year={year}&data={data}"
+        self.endpoints = Endpoints(f"{base}/api", f"{base}/csv", f"{base}/treasury{query}", f"{base}/xml{query}")
         self.answers = answers
         self.asked: list[str] = []
 
@@ -74,10 +77,25 @@ def fred_api(query: dict[str, str]) -> Answer:
     return 200, '{"observations":[{"date":"2025-01-01","value":"."},{"date":"2025-01-02","value":"4.57"}]}'
 
 
-def fetch(site: Site, source: str = "auto", *, key: str = "", start: date = date(2025, 1, 1)) -> Fetched:
-    environ = {"FRED_API_KEY": key} if key else {}
-    fetcher = Fetcher(allow_private=True)
-    return fetch_yields(source, fetcher, start=start, end=date(2025, 1, 31), environ=environ, endpoints=site.endpoints)
+def fetch(
+    site: Site,
+    source: str = "auto",
+    *,
+    key: str = "",
+    start: date = date(2025, 1, 1),
+    waits: list[float] | None = None,
+    **more: Any,
+) -> Fetched:
+    return fetch_yields(
+        source,
+        Fetcher(allow_private=True),
+        start=start,
+        end=date(2025, 1, 31),
+        environ={"FRED_API_KEY": key} if key else {},
+        endpoints=site.endpoints,
+        wait=([] if waits is None else waits).append,
+        **more,
+    )
 
 
 def test_the_api_comes_first_when_there_is_a_key() -> None:
@@ -135,6 +153,50 @@ def test_the_key_is_in_no_message() -> None:
 def test_when_nothing_answers_every_reason_is_given() -> None:
     with serving() as site, pytest.raises(YieldsError, match=r"FRED_API_KEY is not set.*treasury.*503.*fred_csv.*503"):
         fetch(site)
+
+
+def test_a_failure_that_passes_is_asked_again() -> None:
+    answers = iter([(503, "down"), (429, "slow down"), treasury({"year": "2025"})])
+    waits: list[float] = []
+    with serving(treasury=lambda _: next(answers)) as site:
+        got = fetch(site, "treasury", waits=waits)
+    assert (got.source, got.problems, waits) == ("treasury", (), [1.0, 4.0])
+
+
+def test_a_refusal_is_not_asked_again() -> None:
+    with serving(treasury=lambda _: (403, "no"), xml=lambda _: (403, "no"), csv=fred_csv) as site:
+        fetch(site, "treasury")
+    assert site.asked[:2] == ["treasury", "xml"]
+
+
+def test_treasurys_xml_stands_in_for_its_csv() -> None:
+    body = feed(entry("2025-01-02", *[figure(f"BC_{n}YEAR", "4.5") for n in (2, 10, 30)])).decode()
+    with serving(treasury=lambda _: (404, "gone"), xml=lambda _: (200, body)) as site:
+        got = fetch(site, "treasury")
+    assert (got.source, got.yields.at(date(2025, 1, 2), "10Y")) == ("treasury", 4.5)
+
+
+def real(query: dict[str, str]) -> Answer:
+    if query["data"] == "daily_treasury_real_yield_curve":
+        return 200, 'Date,"10 YR"\n01/03/2025,2.24\n01/02/2025,2.23'
+    return treasury(query)
+
+
+def test_real_yields_and_breakevens_from_treasury() -> None:
+    with serving(treasury=real) as site:
+        got = fetch(site, "treasury", tenors=("10Y", "10Y_real", "10Y_breakeven"), at=datetime(2025, 1, 4, tzinfo=UTC))
+    assert got.yields.percent.tolist() == [[4.57, 2.23, 2.34], [4.6, 2.24, 2.36]]
+    assert got.yields.origin == (("treasury", "2025-01-04T00:00:00+00:00"),) * 2
+
+
+def test_real_yields_and_breakevens_from_fred() -> None:
+    def answer(query: dict[str, str]) -> Answer:
+        value = {"DGS10": "4.57", "DFII10": "2.23"}[query["id"]]
+        return 200, f"observation_date,{query['id']}\n2025-01-02,{value}\n"
+
+    with serving(csv=answer) as site:
+        got = fetch(site, "fred", tenors=("10Y_breakeven",))
+    assert got.yields.percent.tolist() == [[2.34]]
 
 
 def test_an_unknown_source_is_refused() -> None:

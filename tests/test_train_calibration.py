@@ -6,8 +6,18 @@ import numpy as np
 import pytest
 
 from bondlore import taxonomy
+from bondlore.measure.heldout import parse_held_out
 from bondlore.tag.bundle import Calibration
-from bondlore.train.calibration import NEUTRAL, added, calibrate, carried_over, count_errors, platt
+from bondlore.tag.rollup import article_probability
+from bondlore.train.calibration import (
+    NEUTRAL,
+    added,
+    calibrate,
+    carried_over,
+    count_errors,
+    held_out_scores,
+    platt,
+)
 from bondlore.train.labels import LabelledArticle
 
 TAXONOMY = taxonomy.parse({"narratives": [{"id": "a"}, {"id": "b"}]}, where="t")
@@ -99,3 +109,28 @@ def test_error_counts_of_two_sets_are_those_of_their_union():
     one, other = (count_errors(half, articles, narratives, base) for half in halves)
     assert added(one, other) == count_errors(logits, articles, narratives, base)
     assert added(one, {}) == one
+
+
+def test_held_out_scores_are_of_the_articles_whose_errors_are_counted():
+    logits, articles = made(300)
+    articles[0] = LabelledArticle("0", articles[0].sentences, {}, gate="off_topic")
+    settled = calibrate(logits, articles, TAXONOMY)
+    counts = count_errors(logits, articles, TAXONOMY, settled)
+    found = parse_held_out(held_out_scores(logits, articles, TAXONOMY, settled).to_dict(), where="x")
+    assert found.n == counts["n"] == 299
+    for measure, cells in counts["narratives"]["a"].items():
+        scores = found.scores("a", measure)
+        others = scores.negative.sum() + (0 if scores.opposite is None else scores.opposite.sum())
+        assert (scores.positive.sum(), others) == (cells["tp"] + cells["fn"], cells["fp"] + cells["tn"])
+        assert not scores.unusable
+
+
+def test_held_out_scores_are_those_that_a_tagger_gives():
+    logits, articles = made(300)
+    settled = calibrate(logits, articles, TAXONOMY)
+    found = held_out_scores(logits, articles, TAXONOMY, settled).narratives["a"]
+    p = [
+        article_probability(1 / (1 + np.exp(-(np.array(settled.slope) * x + settled.intercept))), settled.article)[0]
+        for x, _ in logits.values()
+    ]
+    assert np.bincount(found.bins(np.array(p))).tolist() == (found.positive + found.negative).tolist()

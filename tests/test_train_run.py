@@ -145,6 +145,15 @@ def test_held_out_errors_are_counted(model):
     assert sum(data["narratives"]["margin"]["presence"].values()) == 60
 
 
+def test_the_scores_of_held_out_articles_are_kept(model):
+    from bondlore.measure.heldout import parse_held_out
+
+    found = parse_held_out(json.loads((model / "bondlore.json").read_text())["scores"], where="x")
+    assert found.n == 60
+    assert found.scores("margin", "presence").positive.sum() > 0
+    assert set(found.stances) == {"margin", "abroad"}
+
+
 def test_an_interrupted_run_goes_on_and_ends_the_same(model, articles, narratives, recipe, tmp_path):
     from bondlore.tag import bundle as bundles
     from bondlore.train.run import train

@@ -18,17 +18,31 @@ from typing import TYPE_CHECKING
 from bondlore import resources
 from bondlore.clock import Clock
 from bondlore.progress import Progress
-from bondlore.reading import LOOK_BACK, edge, frequency, last_day, page_rows, page_table, read_tagged, since_day, voters
+from bondlore.reading import (
+    LOOK_BACK,
+    edge,
+    frequency,
+    last_day,
+    open_tagged,
+    page_rows,
+    page_table,
+    read_tagged,
+    since_day,
+    tagged_by,
+    voters,
+)
 from bondlore.tagging import row
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.dataset as ds
 
     from bondlore.ingest.archive import Reject
     from bondlore.ingest.poll import Feed, Getter, ReadFeed
     from bondlore.ingest.rejects import RejectsFile
     from bondlore.ingest.sources import Source
     from bondlore.measure.confusion import Confusion
+    from bondlore.measure.heldout import HeldOut
     from bondlore.measure.yields import Yields
     from bondlore.report.data import Quality, ReportData
     from bondlore.store.store import Store
@@ -46,6 +60,7 @@ __all__ = [
     "last_day",
     "load_yields",
     "make_report",
+    "open_tagged",
     "page_rows",
     "page_table",
     "poll_feeds",
@@ -53,6 +68,7 @@ __all__ = [
     "read_tagged",
     "tag_store",
     "usable_confusion",
+    "usable_scores",
     "voters",
 ]
 
@@ -261,11 +277,11 @@ def tag_store(store: Store, tagger: Tagger) -> Tagged:
     return Tagged(progress.done - failed, failed, reader.copies)
 
 
-def load_yields(path: Path | None = None) -> Yields:
-    """Yields of a file; without one, the shipped table."""
+def load_yields(path: Path | None = None, *, mapping: Mapping[str, str] | None = None) -> Yields:
+    """Yields of a file, by `mapping` (`{"date": "day", "10Y": "ten"}`) of any CSV; without one, the shipped table."""
     from bondlore.measure import yields
 
-    return yields.load_yields(path or resources.find("corpus/yields/treasury.csv"))
+    return yields.load_yields(path or resources.find("corpus/yields/treasury.csv"), mapping=mapping)
 
 
 def make_report(
@@ -330,16 +346,25 @@ def _cautions(bundle: Bundle, by: str) -> tuple[str, ...]:
     return tuple(out)
 
 
-def usable_confusion(table: pa.Table, bundle: Bundle) -> Confusion | None:
+def usable_confusion(table: pa.Table | ds.Dataset, bundle: Bundle) -> Confusion | None:
     """The model's held-out error counts if it tagged every row; else None, and shares stay plain counts."""
-    import pyarrow.compute as pc
-
     from bondlore.measure.confusion import parse_confusion
 
-    models = [m for m in pc.unique(table["model"]).to_pylist() if m]
-    if not bundle.confusion or models != [bundle.id]:
+    if not bundle.confusion or tagged_by(table) != [bundle.id]:
         return None
     return parse_confusion(bundle.confusion, where=str(bundle.folder))
+
+
+def usable_scores(table: pa.Table | ds.Dataset, bundle: Bundle) -> HeldOut | None:
+    """How held-out labelled articles scored, if the model says so and tagged every row: for EM and the drift test."""
+    from bondlore.measure.confusion import parse_confusion
+    from bondlore.measure.heldout import parse_held_out
+
+    if not bundle.scores or tagged_by(table) != [bundle.id]:
+        return None
+    where = str(bundle.folder)
+    confusion = parse_confusion(bundle.confusion, where=where) if bundle.confusion else None
+    return replace(parse_held_out(bundle.scores, where=where), confusion=confusion)
 
 
 def label_version(bundle: Bundle) -> str:

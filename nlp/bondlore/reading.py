@@ -11,6 +11,7 @@ from bondlore.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.dataset as ds
 
     from bondlore.store.store import Store
     from bondlore.tag.bundle import Bundle
@@ -21,10 +22,12 @@ __all__ = [
     "edge",
     "frequency",
     "last_day",
+    "open_tagged",
     "page_rows",
     "page_table",
     "read_tagged",
     "since_day",
+    "tagged_by",
     "voters",
 ]
 
@@ -121,21 +124,21 @@ def since_day(table: pa.Table, start: date) -> pa.Table:
     return table.filter(pc.or_kleene(pc.is_null(table["published_at"]), pc.greater_equal(table["published_at"], first)))
 
 
-def read_tagged(source: str | Path, bundle: Bundle, *, sightings: bool = False) -> pa.Table:
+def read_tagged(source: str | Path, bundle: Bundle, *, sightings: bool = False, times: bool = False) -> pa.Table:
     """The tagged table behind `source`: a folder that `bondlore tag --out` committed, or a store.
 
-    With `sightings` a store's table says in a column of that name in how many places an article was seen.
+    With `sightings` a store's table says in a column of that name in how many places an article was seen; with `times`
+    in the column `tagged_at` when its tagging was kept.
     Raises InputError when another model tagged it.
     """
+    import pyarrow as pa
+
     path = Path(source)
     if path.is_dir():
-        import pyarrow.compute as pc
-
         from bondlore.tag.batch import read_tagged as read_folder
 
         table = read_folder(path)
-        models = [m for m in pc.unique(table["model"]).to_pylist() if m] if table.num_rows else []
-        _same_model(models, bundle, str(path))
+        _same_model(tagged_by(table), bundle, str(path))
         return table
     from bondlore.store import Store
 
@@ -144,12 +147,37 @@ def read_tagged(source: str | Path, bundle: Bundle, *, sightings: bool = False) 
         if models and bundle.id not in models:
             _same_model(models, bundle, store.where)
         table = store.tagged(model=bundle.id, taxonomy=bundle.taxonomy)
-        if not sightings:
-            return table
-        import pyarrow as pa
+        if sightings:
+            counts = store.sighting_counts()
+            table = table.append_column("sightings", pa.array([counts.get(i, 1) for i in table["id"].to_pylist()]))
+        if times:
+            known = store.tagging_times(bundle.id)
+            found = pa.array([known.get(i) for i in table["id"].to_pylist()], pa.timestamp("us", tz="UTC"))
+            table = table.append_column("tagged_at", found)
+        return table
 
-        counts = store.sighting_counts()
-        return table.append_column("sightings", pa.array([counts.get(i, 1) for i in table["id"].to_pylist()]))
+
+def open_tagged(
+    source: str | Path, bundle: Bundle, *, sightings: bool = False, times: bool = False
+) -> pa.Table | ds.Dataset:
+    """`read_tagged`, but a folder as a data set that is read batch by batch: for what looks at every row once."""
+    if not Path(source).is_dir():
+        return read_tagged(source, bundle, sightings=sightings, times=times)
+    from bondlore.tag.batch import open_tagged as open_folder
+
+    data = open_folder(source)
+    _same_model(tagged_by(data), bundle, str(source))
+    return data
+
+
+def tagged_by(table: pa.Table | ds.Dataset) -> list[str]:
+    """The models behind the rows, in order of name."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    batches = [table] if isinstance(table, pa.Table) else table.to_batches(columns=["model"])
+    parts = (batch["model"] for batch in batches)
+    return sorted({m for part in parts for m in pc.unique(part).to_pylist() if m})
 
 
 def _same_model(models: Sequence[str], bundle: Bundle, where: str) -> None:

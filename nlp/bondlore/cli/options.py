@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from datetime import date
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ __all__ = [
     "database",
     "mapping",
     "parse_day",
+    "parse_moment",
+    "parse_time",
     "positive",
     "print_json",
 ]
@@ -110,6 +112,29 @@ def parse_day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not a date; write YYYY-MM-DD") from error
+
+
+def parse_moment(text: str) -> datetime | date:
+    """An argparse type: YYYY-MM-DD, or a time with its zone such as 2025-04-09T12:00Z."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        pass
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no date; write YYYY-MM-DD or 2025-04-09T12:00Z") from error
+    if at.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text!r} has no zone; write 2025-04-09T12:00Z")
+    return at
+
+
+def parse_time(text: str) -> time:
+    """An argparse type: HH:MM."""
+    try:
+        return time.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time of day; write 15:30") from error
 
 
 def mapping(text: str | None) -> dict[str, str] | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bondlore.cli.options import add_model, builder, parse_day, positive, print_json
-from bondlore.cli.share import add_measure, measuring, write_table
+from bondlore.cli.share import add_errors, add_measure, measuring, write_table
 from bondlore.progress import say
 
 if TYPE_CHECKING:
@@ -66,10 +66,10 @@ def run(args: argparse.Namespace) -> int:
 
     bundle = bundles.read(args.model, verify=())
     options = measuring(args, bundle)
-    whole = chain.read_tagged(args.source, bundle, sightings=options["by"] == "sighting")
+    times = args.as_of is not None and not args.hindsight
+    whole = chain.read_tagged(args.source, bundle, sightings=options["by"] == "sighting", times=times)
     table, coarse = relate.dated_to_the_second(whole)
-    if options.get("confusion") is None and args.method != "uncorrected":
-        options["confusion"] = chain.usable_confusion(table, bundle)
+    add_errors(options, args, bundle, table)
     options |= {"rates_known": True, "known": args.clock == "known", "series": (args.series,)}
     series = shares(table, bundle.taxonomy, freq=args.freq, **options)
     yields = chain.load_yields(args.yields)

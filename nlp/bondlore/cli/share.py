@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import argparse
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bondlore.cli.options import add_model, builder, positive, print_json
+from bondlore.cli.options import add_model, builder, parse_moment, parse_time, positive, print_json
 from bondlore.errors import InputError
+from bondlore.progress import say
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.dataset as ds
 
     from bondlore.measure.shares import Options
     from bondlore.tag.bundle import Bundle
 
-__all__ = ["add_measure", "add_period", "measuring", "parser", "run", "write_table"]
+__all__ = ["add_errors", "add_measure", "add_period", "measuring", "parser", "run", "write_table"]
 
 _EXAMPLE = """  bondlore share tagged/ --freq M
   bondlore share news.db --freq W --denominator causal --out shares.csv
   bondlore share news.db --freq rolling --window 7 --series presence --series contested
   bondlore share news.db --split publisher --audit audit.csv
   bondlore share tagged/ --method em --held-out tagged-labelled/ labels.jsonl
+  bondlore share news.db --freq D --smooth
+  bondlore share news.db --as-of 2025-04-09  # what was known at that day's fixing
   bondlore share power --from 20 --to 30     # how many articles such a change needs"""
 _SERIES = ("presence", "support", "rejection", "contested")
 
@@ -34,6 +39,11 @@ def parser() -> argparse.ArgumentParser:
     add_measure(p)
     p.add_argument("--series", choices=_SERIES, action="append", help="default: support; may be repeated")
     p.add_argument("--split", choices=("publisher",), help="a series for each publisher (or tier, see --tiers)")
+    p.add_argument(
+        "--smooth",
+        action="store_true",
+        help="also shares smoothed over time (local level on the logit scale, its step shared between narratives)",
+    )
     p.add_argument("--audit", type=Path, metavar="FILE", help="hand labels: id, v_<narrative>, inclusion_prob")
     p.add_argument("--out", type=Path, metavar="FILE", help="write every column to .csv, .parquet or .json")
     p.add_argument("--json", action="store_true", help="every column as JSON on standard output")
@@ -82,6 +92,14 @@ def add_measure(p: argparse.ArgumentParser) -> None:
         help="labelled articles the model never saw, as tagged: for EM and the drift test",
     )
     p.add_argument(
+        "--as-of",
+        type=parse_moment,
+        metavar="DATE",
+        help="a vintage: leave out what was published, first seen or (in a store) tagged later than that day's cut-off",
+    )
+    p.add_argument("--hindsight", action="store_true", help="with --as-of: articles may have been tagged later")
+    p.add_argument("--cutoff", type=parse_time, metavar="HH:MM", help="when a news day ends, New York time (15:30)")
+    p.add_argument(
         "--drift",
         choices=("refuse", "flag", "off"),
         default="refuse",
@@ -98,14 +116,17 @@ def run(args: argparse.Namespace) -> int:
 
     bundle = bundles.read(args.model, verify=())
     options = measuring(args, bundle)
-    table = chain.read_tagged(args.source, bundle, sightings=options["by"] == "sighting")
-    if options.get("confusion") is None and args.method != "uncorrected":
-        options["confusion"] = chain.usable_confusion(table, bundle)
+    times = args.as_of is not None and not args.hindsight
+    table = chain.open_tagged(args.source, bundle, sightings=options["by"] == "sighting", times=times)
+    add_errors(options, args, bundle, table)
+    options["smooth"] = args.smooth
     if args.audit:
         options["audit"] = read_audit(args.audit, bundle.taxonomy)
     options["split"] = args.split is not None
     options["series"] = tuple(args.series or ["support"])
     series = shares(table, bundle.taxonomy, freq=args.freq, window=args.window, **options)
+    if later := series.excluded.get("later"):
+        say(f"share: {later} articles became known after {args.as_of} and are left out")
     if args.out:
         write_table(series.table, args.out)
         print(f"{series.table.num_rows} rows in {args.out}")
@@ -119,6 +140,7 @@ def run(args: argparse.Namespace) -> int:
 def measuring(args: argparse.Namespace, bundle: Bundle) -> Options:
     """The options of `measure.shares` behind the arguments of `add_measure`. Raises InputError."""
     from bondlore import chain
+    from bondlore.measure.calendar import CUTOFF, fixing
 
     options: Options = {
         "by": args.by or chain.voters(args.source),
@@ -127,7 +149,13 @@ def measuring(args: argparse.Namespace, bundle: Bundle) -> Options:
         "method": args.method,
         "drift": args.drift,
         "labels": chain.label_version(bundle),
+        "hindsight": args.hindsight,
     }
+    if args.cutoff:
+        options["cutoff"] = args.cutoff
+    if args.as_of:
+        given = args.as_of
+        options["as_of"] = given if isinstance(given, datetime) else fixing(given, options.get("cutoff", CUTOFF))
     if args.tiers:
         options["tiers"] = _tiers(args.tiers)
     if args.held_out:
@@ -143,6 +171,16 @@ def measuring(args: argparse.Namespace, bundle: Bundle) -> Options:
             "labels": f"{options['labels']} held-out:{held_out.labels}".strip(),
         }
     return options
+
+
+def add_errors(options: Options, args: argparse.Namespace, bundle: Bundle, table: pa.Table | ds.Dataset) -> None:
+    """What the model itself says of its errors, where --held-out does not and a correction is wanted."""
+    from bondlore import chain
+
+    if options.get("held_out") is None and args.method != "uncorrected":
+        options["confusion"] = chain.usable_confusion(table, bundle)
+        if args.drift != "off" or args.method == "em":
+            options["held_out"] = chain.usable_scores(table, bundle)
 
 
 def _tiers(path: Path) -> dict[str, str]:
@@ -168,7 +206,8 @@ def _print(rows: list[dict[str, object]]) -> None:
             print(f"{span}     –  {r['reason'] or 'no articles'}")
         else:
             share, low, high = (100 * float(str(r[k])) for k in ("share", "low", "high"))
-            print(f"{span}{share:5.1f}%  ({low:.1f} to {high:.1f})  n={r['n']}  {r['method']}")
+            smoothed = "" if r["smoothed"] is None else f"  smoothed {100 * float(str(r['smoothed'])):.1f}%"
+            print(f"{span}{share:5.1f}%  ({low:.1f} to {high:.1f})  n={r['n']}  {r['method']}{smoothed}")
 
 
 def write_table(table: pa.Table, path: Path) -> None:

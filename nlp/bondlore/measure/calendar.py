@@ -26,6 +26,7 @@ __all__ = [
     "ZONE",
     "NewsDay",
     "business_days",
+    "fixing",
     "is_business_day",
     "news_day",
     "news_days",
@@ -93,6 +94,11 @@ def previous_business_day(day: date) -> date:
 def _roll(day: date, direction: Any) -> date:
     rolled: date = np.busday_offset(np.datetime64(day, "D"), 0, roll=direction, busdaycal=_calendar()).item()
     return rolled
+
+
+def fixing(day: date, cutoff: time = CUTOFF) -> datetime:
+    """The moment (UTC) at which the news of `day` ends."""
+    return datetime.combine(day, cutoff, ZONE).astimezone(UTC)
 
 
 def news_day(at: datetime, *, day_precision: bool = False, cutoff: time = CUTOFF) -> date:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -17,6 +17,8 @@ __all__ = ["Change", "latest_change"]
 @dataclass(frozen=True, slots=True)
 class Change:
     """One narrative and series: the share of the last period and that of the period `days` earlier.
+
+    `publisher` is "" for all together.
 
     `change` = now - before with a 95% interval (MOVER). It treats the two errors as independent; that of the
     classifier's rates is common to both, so the interval is wide rather than narrow. All None, with the `reason`,
@@ -36,6 +38,7 @@ class Change:
     n_now: int
     n_before: int
     reason: str
+    publisher: str = ""
 
     @property
     def clear(self) -> bool:
@@ -44,26 +47,28 @@ class Change:
 
 
 def latest_change(series: ShareSeries, days: Sequence[int] = (7, 30), *, slack: int = 4) -> list[Change]:
-    """Each narrative and series of the last period against the one `days` calendar days before.
+    """Each narrative, series and publisher of the last period against the one `days` calendar days before.
 
     The earlier period is the last that ended at or before that day, if it did so within `slack` days (a weekend or
     holiday), or within one period for weeks and months.
     """
     slack += {"W": 7, "M": 31}.get(series.freq, 0)
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
     for row in series.rows():
-        groups[row["narrative"], row["series"]].append(row)
+        groups[row["narrative"], row["series"], row["publisher"]].append(row)
     return list(_changes(groups, days, slack))
 
 
-def _changes(groups: dict[tuple[str, str], list[dict[str, Any]]], days: Sequence[int], slack: int) -> Iterator[Change]:
-    for (narrative, kind), rows in groups.items():
+def _changes(
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]], days: Sequence[int], slack: int
+) -> Iterator[Change]:
+    for (narrative, kind, publisher), rows in groups.items():
         now = rows[-1]
         for span in days:
             day = now["period_end"] - timedelta(days=span)
             earlier = [r for r in rows[:-1] if day - timedelta(days=slack) <= r["period_end"] <= day]
             before = earlier[-1] if earlier else None
-            yield _change(narrative, kind, span, now, before)
+            yield replace(_change(narrative, kind, span, now, before), publisher=publisher)
 
 
 def _change(narrative: str, kind: str, days: int, now: dict[str, Any], before: dict[str, Any] | None) -> Change:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import time
+from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,11 +24,22 @@ from bondlore.taxonomy import Taxonomy
 if TYPE_CHECKING:
     import pyarrow.dataset as ds  # brings pandas along
 
-__all__ = ["UNNAMED", "Audit", "Coded", "Wanted", "code", "code_audit", "has_probabilities"]
+__all__ = [
+    "UNNAMED",
+    "Audit",
+    "Coded",
+    "Wanted",
+    "article_scores",
+    "code",
+    "code_audit",
+    "has_probabilities",
+    "stance_scores",
+]
 
 # As bits: 1 supports, 2 rejects, so a contested narrative (3) does both.
 _VERDICTS = ("promotes", "rejects", "contested")
 _NEEDED = ("id", "published_at", "published_precision", "cluster", "gate", "model", "status")
+_TO_MIDNIGHT = np.timedelta64(17, "h")  # from noon UTC, where dates without a time are kept, to 05:00 of the next day
 UNNAMED = "(unnamed)"
 
 
@@ -37,18 +48,24 @@ class Wanted:
     """What to read beyond verdicts. `tiers` maps a publisher to its tier and then stands in its place.
 
     `known`: an article counts from max(published_at, first_seen_at), when it could be read, not when it is dated.
+    `as_of`: what was published, first seen or tagged later is left out; with `hindsight` it may have been tagged later.
     """
 
     publishers: bool = False
     sightings: bool = False
     probabilities: bool = False
     known: bool = False
+    as_of: datetime | None = None
+    hindsight: bool = False
     tiers: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
 class Coded:
-    """The usable articles, all (n, ..): `keys` and `clusters` (hashes of names), `days`, `verdicts` (bits), .."""
+    """The usable articles, all (n, ..): `keys` and `clusters` (hashes of names), `days`, `verdicts` (bits), ..
+
+    `as_of`: the last moment at which one of them was published, first seen or tagged; NaT without articles.
+    """
 
     keys: NDArray[np.int64]
     days: NDArray[np.datetime64]
@@ -56,6 +73,7 @@ class Coded:
     verdicts: NDArray[np.int8]
     model: str
     excluded: dict[str, int]
+    as_of: np.datetime64 = field(default_factory=lambda: np.datetime64("NaT", "us"))
     publishers: NDArray[np.int64] = field(default_factory=lambda: np.array([], np.int64))
     names: tuple[str, ...] = ()
     sightings: NDArray[np.float64] = field(default_factory=lambda: np.array([]))
@@ -112,14 +130,17 @@ def code(
     """
     wanted = wanted or Wanted()
     columns = [*_NEEDED, *(f"v_{n}" for n in taxonomy)]
-    columns += ["publisher"] * wanted.publishers + ["first_seen_at"] * wanted.known
+    columns += ["publisher"] * wanted.publishers
     columns += [f"p_{n}" for n in taxonomy] * wanted.probabilities
     names = table.schema.names
     _need(names, columns, "the tagged table")
     if wanted.sightings and "sightings" not in names:
         raise InputError("the tagged table does not say how often an article was seen", remedy="measure a store")
     columns += ["sightings"] * wanted.sightings
-    excluded = dict.fromkeys(("error", "undated", "off_topic"), 0)
+    if wanted.known:
+        _need(names, ["first_seen_at"], "the tagged table")
+    columns += [c for c in ("first_seen_at", *["tagged_at"] * (not wanted.hindsight)) if c in names]
+    excluded = dict.fromkeys(("error", "undated", "off_topic", *["later"] * (wanted.as_of is not None)), 0)
     publishers: dict[str, int] = {}
     models: set[str] = set()
     parts = [
@@ -158,6 +179,7 @@ def _joined(parts: Sequence[Coded], model: str, excluded: dict[str, int]) -> Cod
         whole("verdicts"),
         model,
         excluded,
+        max((p.as_of for p in parts if not np.isnat(p.as_of)), default=np.datetime64("NaT", "us")),
         publishers=whole("publishers"),
         sightings=whole("sightings"),
         probabilities=whole("probabilities"),
@@ -185,6 +207,20 @@ def _batch(
         passed = pc.fill_null(test(_plain(tested, whole[tested])), False).to_numpy(zero_copy_only=False).astype(bool)
         excluded[name] += int(np.count_nonzero(kept & ~passed))
         kept &= passed
+    moments, seen = _moments(whole["published_at"]), _moments(whole["published_at"])
+    for name in ("first_seen_at", "tagged_at"):
+        if name in whole.column_names:
+            seen = np.fmax(seen, _moments(whole[name]))
+            moments = seen if wanted.known and name == "first_seen_at" else moments
+    exact = pc.fill_null(pc.equal(_plain("", whole["published_precision"]), "second"), False)
+    coarse = ~exact.to_numpy(zero_copy_only=False).astype(bool)
+    if wanted.as_of is not None:
+        # an article of which only the date is known may have come as late as that day's midnight in New York
+        late = np.fmax(seen, _moments(whole["published_at"]) + np.where(coarse, _TO_MIDNIGHT, np.timedelta64(0, "h")))
+        passed = late <= np.datetime64(wanted.as_of.astimezone(UTC).replace(tzinfo=None), "us")
+        excluded["later"] += int(np.count_nonzero(kept & ~passed))
+        kept &= passed
+    moments, seen, coarse = moments[kept], seen[kept], coarse[kept]
     mask = pa.array(kept)
 
     def column(name: str) -> pa.Array:
@@ -192,25 +228,20 @@ def _batch(
         return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
 
     models.update(m for m in pc.unique(column("model")).to_pylist() if m)
-    moments = pc.cast(column("published_at"), pa.timestamp("us")).to_numpy().astype("datetime64[us]")
-    if wanted.known:
-        seen = pc.coalesce(column("first_seen_at"), column("published_at"))
-        moments = np.maximum(moments, pc.cast(seen, pa.timestamp("us")).to_numpy().astype("datetime64[us]"))
-    exact = pc.fill_null(pc.equal(column("published_precision"), "second"), False)
-    days, _ = calendar.news_days(moments, ~exact.to_numpy(zero_copy_only=False).astype(bool), cutoff=cutoff)
+    days, _ = calendar.news_days(moments, coarse, cutoff=cutoff)
     keys, cluster = _hashes(column("id")), column("cluster")
     blank = pc.fill_null(pc.equal(cluster, ""), True).to_numpy(zero_copy_only=False)
     clusters = np.where(blank, keys, _hashes(cluster))
     verdicts = np.zeros((len(keys), len(taxonomy)), dtype=np.int8)
     for k, narrative in enumerate(taxonomy):
         verdicts[:, k] = _bits(whole[f"v_{narrative}"].filter(mask), f"v_{narrative}", "the tagged table")
-    coded = Coded(keys, days, clusters, verdicts, "", excluded)
+    coded = Coded(keys, days, clusters, verdicts, "", excluded, seen.max() if len(seen) else np.datetime64("NaT", "us"))
     if wanted.publishers:
         coded = replace(coded, publishers=_publishers(column("publisher"), wanted.tiers, publishers))
     if wanted.sightings:
         # an article that is in the table was seen at least once
-        seen = pc.max_element_wise(pc.fill_null(column("sightings"), 1.0), 1.0)
-        coded = replace(coded, sightings=seen.to_numpy())
+        places = pc.max_element_wise(pc.fill_null(column("sightings"), 1.0), 1.0)
+        coded = replace(coded, sightings=places.to_numpy())
     if wanted.probabilities:
         found = np.column_stack([_probability(n, column(f"p_{n}")) for n in taxonomy])
         coded = replace(coded, probabilities=found)
@@ -218,13 +249,19 @@ def _batch(
 
 
 _TIME = pa.timestamp("us", tz="UTC")
-_OTHERS = {"published_at": _TIME, "first_seen_at": _TIME, "sightings": pa.float64()}
+_OTHERS = {"published_at": _TIME, "first_seen_at": _TIME, "tagged_at": _TIME, "sightings": pa.float64()}
 
 
 def _plain(name: str, column: Any) -> Any:
     """Strings as plain strings (files may hold dictionaries), times as microseconds UTC."""
     wanted = pa.float32() if name.startswith("p_") else _OTHERS.get(name, pa.string())
     return column if column.type == wanted else pc.cast(column, wanted, safe=False)
+
+
+def _moments(column: Any) -> NDArray[np.datetime64]:
+    """(n,) UTC, NaT where unknown."""
+    out: NDArray[np.datetime64] = pc.cast(_plain("published_at", column), pa.timestamp("us")).to_numpy()
+    return out.astype("datetime64[us]")
 
 
 _LONGEST = 4096
@@ -241,11 +278,15 @@ def _hashes(column: pa.Array) -> NDArray[np.int64]:
         return np.array([], dtype=np.int64)
     _, offsets, data = texts.buffers()
     at = np.frombuffer(offsets, dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
-    raw = np.frombuffer(data, dtype=np.uint8)[at[0] : at[-1]].astype(np.uint64)
-    length = np.diff(at)
+    raw = np.frombuffer(data, dtype=np.uint8)[at[0] : at[-1]]
+    weights, length = _WEIGHTS | np.uint64(1), np.diff(at)
+    longest = int(length.max())
+    if longest == length.min() and longest <= _LONGEST:
+        # ids of one length, the usual case: the same sum in a third of the time
+        return (raw.reshape(-1, longest).astype(np.uint64) @ weights[:longest]).view(np.int64)
     place = np.arange(at[-1] - at[0]) - np.repeat(at[:-1] - at[0], length)
-    raw *= (_WEIGHTS | np.uint64(1))[place % _LONGEST]
-    return np.add.reduceat(raw, at[:-1] - at[0]).view(np.int64)
+    weighed = raw.astype(np.uint64) * weights[place % _LONGEST]
+    return np.add.reduceat(weighed, at[:-1] - at[0]).view(np.int64)
 
 
 def _publishers(column: pa.Array, tiers: Mapping[str, str] | None, numbers: dict[str, int]) -> NDArray[np.int64]:
@@ -262,9 +303,12 @@ def has_probabilities(table: pa.Table | ds.Dataset, taxonomy: Taxonomy) -> bool:
     names = [f"p_{n}" for n in taxonomy]
     if not {"status", *names} <= set(table.schema.names):
         return False
-    whole = table if isinstance(table, pa.Table) else table.to_table(columns=["status", *names])
-    tagged = whole.select(names).filter(pc.fill_null(pc.equal(pc.cast(whole["status"], pa.string()), "ok"), False))
-    return all(tagged[n].null_count == 0 for n in names)
+    parts = [table] if isinstance(table, pa.Table) else table.to_batches(columns=["status", *names])
+    for part in parts:
+        tagged = pc.fill_null(pc.equal(_plain("", part["status"]), "ok"), False)
+        if any(part[n].filter(tagged).null_count for n in names):
+            return False
+    return True
 
 
 def _probability(narrative: str, column: pa.Array) -> NDArray[np.float32]:
@@ -277,6 +321,26 @@ def _probability(narrative: str, column: pa.Array) -> NDArray[np.float32]:
             remedy="tag again, or count verdicts",
         )
     return out
+
+
+def article_scores(verdicts: NDArray[np.int8], probabilities: NDArray[Any]) -> NDArray[np.float64]:
+    """(n, K) verdict bits and probabilities to (n, K, 3): how surely each article carries, supports and rejects it.
+
+    Presence: the probability; support: the same unless the verdict is a rejection; rejection: where it is one or half
+    of one. 0 elsewhere.
+    """
+    p = probabilities.astype(float)
+    return np.stack([p, p * (verdicts != 2), p * (verdicts >= 2)], axis=-1)
+
+
+def stance_scores(verdicts: NDArray[np.int8], probabilities: NDArray[Any]) -> NDArray[np.float64]:
+    """(n, K) verdict bits and probabilities to (n, K, 3), what EM bins for presence, support and rejection.
+
+    The probability; for a stance 2 where the verdict is the other stance alone: articles that deny a story are told
+    from those silent of it, because how many there are changes how many look like support.
+    """
+    p = probabilities.astype(float)
+    return np.stack([p, np.where(verdicts == 2, 2.0, p), np.where(verdicts == 1, 2.0, p)], axis=-1)
 
 
 def code_audit(table: pa.Table, taxonomy: Taxonomy) -> Audit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ def collect(
     series: Sequence[str],
     audit: str,
     same: Mapping[str, str],
+    as_of: datetime | None,
 ) -> pa.Table:
     """The table of `SCHEMA`. `parts`: (publisher, its estimates by period); `same`: columns that never change.
 
@@ -44,6 +46,8 @@ def collect(
         return pa.array(gather(read).astype(np.int64))
 
     method = gather(lambda e: e.method).tolist()
+    steps = gather(lambda e: e.step)
+    model = "local level on the logit scale, a random walk of step {:.2g} a period"
     by_audit = f"{same['labels']} audit:{audit}".strip()
     columns = {name: pa.repeat(pa.scalar(value, pa.string()), total) for name, value in same.items()}
     columns |= {
@@ -55,12 +59,17 @@ def collect(
         "low": numbers(lambda e: e.low),
         "high": numbers(lambda e: e.high),
         "uncorrected": numbers(lambda e: e.uncorrected),
+        "smoothed": numbers(lambda e: e.smoothed),
+        "smoothed_low": numbers(lambda e: e.smoothed_low),
+        "smoothed_high": numbers(lambda e: e.smoothed_high),
+        "smoothing": pa.array(["" if np.isnan(step) else model.format(step) for step in steps.tolist()], pa.string()),
         "n": whole(lambda e: e.n),
         "stories": whole(lambda e: e.stories),
         "n_audited": whole(lambda e: e.n_audited),
         "method": pa.array(method, pa.string()),
         "publisher": pa.array([name for name, some in parts for _ in range(each * len(some))], pa.string()),
         "labels": pa.array([by_audit if m == "ppi" else same["labels"] for m in method], pa.string()),
+        "as_of": pa.repeat(pa.scalar(as_of, SCHEMA.field("as_of").type), total),
         "reason": pa.array(gather(lambda e: e.reason).tolist(), pa.string()),
     }
     return pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA)

@@ -121,12 +121,20 @@ def score_drift(window: Floats, scores: Scores, tests: int) -> str:
     )
 
 
-def edge_drift(counted: Floats, tpr: Floats, fpr: Floats, tests: int) -> str:
-    """The reason when draws of a counted share lie surely below those of fpr, or above those of tpr; else ""."""
+def edge_drift(counted: Floats, tpr: Floats, fpr: Floats, tests: int) -> list[str]:
+    """Reasons where draws of counted shares lie surely below those of fpr, or above those of tpr; else "".
+
+    All (draws, K); K reasons. `tests` narratives share the level.
+    """
     z = NormalDist().inv_cdf(1 - ALPHA / tests / 2)  # a few hundred draws have no such quantile of their own
     below, above = counted - fpr, counted - tpr
-    if below.mean() + z * below.std() < 0:
-        return "drift: fewer articles are counted than false alarms alone should give"
-    if above.mean() - z * above.std() > 0:
-        return "drift: more articles are counted than the narrative everywhere should give"
-    return ""
+    few = below.mean(axis=0) + z * below.std(axis=0) < 0
+    many = above.mean(axis=0) - z * above.std(axis=0) > 0
+    return [
+        "drift: fewer articles are counted than false alarms alone should give"
+        if f
+        else "drift: more articles are counted than the narrative everywhere should give"
+        if m
+        else ""
+        for f, m in zip(few.tolist(), many.tolist(), strict=True)
+    ]

@@ -15,7 +15,21 @@ from numpy.typing import NDArray
 from bondlore.measure.correction import Audited, PpiResult, Rates, ppi, ppi_ratio, rogan_gladen
 from bondlore.measure.intervals import Z95, bootstrap_apart, bootstrap_shares, effective_size, percentiles, wilson
 
-__all__ = ["MIN_AUDITED", "SERIES", "Estimate", "Units", "adjusted", "blank", "empty", "plain", "powered", "refuse"]
+__all__ = [
+    "MIN_AUDITED",
+    "SERIES",
+    "Estimate",
+    "Units",
+    "adjusted",
+    "blank",
+    "cell",
+    "empty",
+    "plain",
+    "powered",
+    "refuse",
+    "widen",
+    "within",
+]
 
 Floats = NDArray[np.float64]
 
@@ -60,8 +74,15 @@ class Estimate:
     n_audited: NDArray[np.int64] = field(init=False)
     method: NDArray[np.object_] = field(init=False)
     reason: NDArray[np.object_] = field(init=False)
+    smoothed: Floats = field(init=False)  # these four by `smoothing.smooth`, else NaN
+    smoothed_low: Floats = field(init=False)
+    smoothed_high: Floats = field(init=False)
+    step: Floats = field(init=False)
 
     def __post_init__(self) -> None:
+        self.smoothed, self.smoothed_low, self.smoothed_high, self.step = (
+            np.full(self.share.shape, np.nan) for _ in range(4)
+        )
         self.n_audited = np.zeros(self.share.shape, dtype=np.int64)
         self.method = np.full(self.share.shape, "uncorrected", dtype=object)
         self.reason = np.full(self.share.shape, "", dtype=object)
@@ -126,8 +147,8 @@ def adjusted(out: Estimate, units: Units, rates: Rates, draws: int, rng: np.rand
         sampled = bootstrap_apart(verdicts, units.sizes, draws, rng)
     usable = rates.usable
     raw = rogan_gladen(counted, rates.tpr, rates.fpr)
-    point = _within(raw, usable, clip=units.mentions)
-    drawn = _within(rogan_gladen(sampled, rates.tpr_draws, rates.fpr_draws), usable, clip=True)
+    point = within(raw, usable, clip=units.mentions)
+    drawn = within(rogan_gladen(sampled, rates.tpr_draws, rates.fpr_draws), usable, clip=True)
     if units.mentions:
         point_total = point[:, 0].sum()
         if point_total <= 0:
@@ -146,13 +167,13 @@ def adjusted(out: Estimate, units: Units, rates: Rates, draws: int, rng: np.rand
         low = np.where(point >= 1, np.minimum(low, edge_low), low)
     # Shares of mentions stand or fall together: one corrected count changes everybody's denominator.
     where = np.full(usable.shape, bool(usable.any())) if units.mentions else usable
-    out.put(_widen(where, False), _widen(point), _widen(low), _widen(high), "adjusted_count")
+    out.put(widen(where, False), widen(point), widen(low), widen(high), "adjusted_count")
     held = usable[:, :1] & usable & (raw > np.maximum(raw[:, :1], 0))
-    out.say(_widen(held, False), "the correction exceeded presence and was held at presence")
+    out.say(widen(held, False), "the correction exceeded presence and was held at presence")
     for k, row in enumerate(rates.reasons):
         for m, reason in enumerate(row):
             if reason:
-                out.say(_cell(out, k, m), f"its own count is not corrected: {reason}")
+                out.say(cell(out, k, m), f"its own count is not corrected: {reason}")
     contested = np.zeros_like(out.share, dtype=bool)
     contested[:, 3] = True
     out.say(contested, "the adjusted count does not cover this ratio")
@@ -217,7 +238,7 @@ def refuse(out: Estimate, floor: int) -> None:
         out.method[at], out.n_audited[at] = "uncorrected", 0
 
 
-def _within(shares: Floats, usable: NDArray[np.bool_], *, clip: bool) -> Floats:
+def within(shares: Floats, usable: NDArray[np.bool_], *, clip: bool) -> Floats:
     """Support and rejection are parts of presence: keep them below it where both are corrected."""
     out = np.clip(shares, 0, 1) if clip else shares.copy()
     both = usable[:, :1] & usable[:, 1:]
@@ -226,14 +247,15 @@ def _within(shares: Floats, usable: NDArray[np.bool_], *, clip: bool) -> Floats:
     return out
 
 
-def _widen(values: NDArray[Any], fill: float | bool = np.nan) -> NDArray[Any]:
+def widen(values: NDArray[Any], fill: float | bool = np.nan) -> NDArray[Any]:
     """(K, 3) to (K, 4) with `fill` for the contested ratio."""
     out = np.full((len(values), 4), fill, dtype=values.dtype)
     out[:, :3] = values
     return out
 
 
-def _cell(out: Estimate, k: int, m: int) -> NDArray[np.bool_]:
+def cell(out: Estimate, k: int, m: int) -> NDArray[np.bool_]:
+    """(K, 4), true at one narrative and series."""
     where = np.zeros(out.share.shape, dtype=bool)
     where[k, m] = True
     return where

@@ -13,11 +13,21 @@ from numpy.typing import NDArray
 
 from bondlore.measure.heldout import Scores
 
-__all__ = ["densities", "density_draws", "mixture_share", "probability_bins", "ratio_of", "saerens"]
+__all__ = [
+    "densities",
+    "density_draws",
+    "mixture_share",
+    "mixture_with",
+    "probability_bins",
+    "ratio_of",
+    "saerens",
+    "smoothed",
+]
 
 Floats = NDArray[np.float64]
 
 _STEPS = 30
+_ROUNDS = 200  # of EM with three kinds: the share moves by less than 1e-4 after it
 _CLIP = 1e-4
 _LARGEST = 1e6  # of a likelihood ratio: beyond it one article would decide the share
 
@@ -44,6 +54,22 @@ def mixture_share(weights: Floats, ratio: Floats) -> Floats:
         # a ratio of 0 makes the slope infinite at 1, which then is no maximum
         out = np.where(slope(np.zeros_like(low)) <= 0, 0.0, np.where(slope(np.ones_like(low)) >= 0, 1.0, low))
     return np.where(weights.sum(axis=-1) > 0, out, np.nan)
+
+
+def mixture_with(weights: Floats, ratio: Floats, other: Floats) -> Floats:
+    """`mixture_share` with a third kind: p of the largest sum_b w_b log(1 + p (ratio_b - 1) + q (other_b - 1)).
+
+    p and q, not negative and at most 1 together, by EM; axes but the last broadcast.
+    """
+    weights, ratio, other = np.broadcast_arrays(weights, np.minimum(ratio, _LARGEST), np.minimum(other, _LARGEST))
+    total = weights.sum(axis=-1)
+    first = second = np.full(total.shape, 1 / 3)
+    for _ in range(_ROUNDS):
+        mine, theirs = first[..., None] * ratio, second[..., None] * other
+        with np.errstate(divide="ignore", invalid="ignore"):
+            each = weights / (mine + theirs + (1 - first - second)[..., None])
+            first, second = ((each * part).sum(axis=-1) / total for part in (mine, theirs))
+    return first
 
 
 def saerens(posteriors: Floats, prior: float, *, steps: int = 1000, tolerance: float = 1e-10) -> float:
@@ -73,8 +99,14 @@ def probability_bins() -> tuple[Floats, Floats]:
 
 def densities(scores: Scores) -> tuple[Floats, Floats]:
     """(B,) f1 and f0; one pseudo-article is spread over the bins, so that no bin is impossible."""
-    positive, negative = ((c + 1 / len(c)) / (c.sum() + 1) for c in (scores.positive, scores.negative))
+    positive, negative = (smoothed(c) for c in (scores.positive, scores.negative))
     return positive, negative
+
+
+def smoothed(counts: Floats) -> Floats:
+    """(B,) density of counts with one pseudo-article."""
+    out: Floats = (counts + 1 / len(counts)) / (counts.sum() + 1)
+    return out
 
 
 def density_draws(scores: Scores, draws: int, rng: np.random.Generator) -> tuple[Floats, Floats]:

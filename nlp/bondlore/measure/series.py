@@ -7,6 +7,9 @@ Columns (see `SCHEMA`)
     share                     the estimate in [0, 1]; null when refused
     low, high                 95% interval; null when refused
     uncorrected               plain counting, always given when there is anything to count
+    smoothed, smoothed_low, smoothed_high, smoothing
+                              the share and its 95% interval by `smoothing.smooth`, and the model in words; null and ""
+                              when not asked for, and where the share is refused
     n                         size of the denominator: articles, clusters or mentions (see `denominator`, `by`);
                               for `contested`, the articles (clusters) that carry the narrative
     stories                   independent near-copy clusters behind `n`; the refusal floor is on these
@@ -19,6 +22,8 @@ Columns (see `SCHEMA`)
     publisher                 "" for all, or the publisher (or tier) whose coverage the row is of
     model, taxonomy, labels   which model, which meaning of the labels and which labels (`train:` those behind the
                               model, `audit:` the audit's, by the first digits of their SHA-256) made the row
+    as_of                     (UTC) the moment the series stands on: nothing published, first seen or, where the table
+                              says when, tagged later is in it; the one asked for, or the latest of the articles used
     reason                    "" or why the row was refused, fell back to plain counting, or was clipped
 """
 
@@ -66,6 +71,10 @@ SCHEMA = pa.schema(
         ("low", pa.float64()),
         ("high", pa.float64()),
         ("uncorrected", pa.float64()),
+        ("smoothed", pa.float64()),
+        ("smoothed_low", pa.float64()),
+        ("smoothed_high", pa.float64()),
+        ("smoothing", pa.string()),
         ("n", pa.int64()),
         ("stories", pa.int64()),
         ("n_audited", pa.int64()),
@@ -78,6 +87,7 @@ SCHEMA = pa.schema(
         ("model", pa.string()),
         ("taxonomy", pa.string()),
         ("labels", pa.string()),
+        ("as_of", pa.timestamp("us", tz="UTC")),
         ("reason", pa.string()),
     ]
 )
@@ -89,7 +99,7 @@ class ShareSeries:
 
     Every period between the first and the last has its rows; an empty one is refused (null share), so that a gap
     stays a gap. `excluded` counts the table's rows that could not be used: {"error": .., "undated": ..,
-    "off_topic": ..}. `articles` counts those that could.
+    "off_topic": ..} and, with `as_of`, "later". `articles` counts those that could.
     """
 
     table: pa.Table

@@ -1,12 +1,14 @@
 """Daily Treasury par yields: the record, our own CSV, and what moved since.
 
 Par yields are fixed from quotes of about 15:30 New York and published as percent with two decimals. FRED (DGS2,
-DGS10, DGS30) and Treasury agree to the last digit from 2006-02-09; before that only FRED has the 30-year.
+DGS10, DGS30) and Treasury agree to the last digit from 2006-02-09; before that only FRED has the 30-year. Real yields
+(`10Y_real`) are those of inflation-indexed notes; a breakeven (`10Y_breakeven`) is the nominal yield less the real one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 
 from bondlore import atomic
 from bondlore.errors import YieldsError
-from bondlore.measure.yields_formats import MAX_BYTES, Columns, parse
+from bondlore.measure.yields_formats import BREAKEVEN, MAX_BYTES, TENORS, Columns, parse
 
 __all__ = [
     "YieldMove",
@@ -25,6 +27,7 @@ __all__ = [
     "load_yields",
     "merge_yields",
     "parse_yields",
+    "with_breakevens",
     "write_yields",
     "yield_changes",
 ]
@@ -34,12 +37,16 @@ _FILLED = 5  # calendar days one may look back for the yield before a date: a lo
 
 @dataclass(frozen=True, eq=False)
 class Yields:
-    """`dates` (n,) datetime64[D] ascending and unique; `tenors` such as "10Y"; `percent` (n, tenors), NaN = missing."""
+    """`dates` (n,) datetime64[D] ascending and unique; `tenors` such as "10Y"; `percent` (n, tenors), NaN = missing.
+
+    `origin`: for each day which source gave its latest figures and when it was asked, ISO 8601; () where unknown.
+    """
 
     dates: NDArray[np.datetime64]
     tenors: tuple[str, ...]
     percent: NDArray[np.float64]
     source: str = ""
+    origin: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.dates)
@@ -63,11 +70,15 @@ class Yields:
     def between(self, start: date, end: date) -> Yields:
         """The days in [start, end]."""
         keep = (self.dates >= np.datetime64(start, "D")) & (self.dates <= np.datetime64(end, "D"))
-        return Yields(self.dates[keep], self.tenors, self.percent[keep], self.source)
+        origin = tuple(o for o, kept in zip(self.origin, keep.tolist(), strict=True) if kept) if self.origin else ()
+        return Yields(self.dates[keep], self.tenors, self.percent[keep], self.source, origin)
 
     def table(self) -> pa.Table:
-        """Columns `date` and one a tenor, null = missing."""
-        return _table(self.dates, self.tenors, self.percent)
+        """Columns `date` and one a tenor, null = missing; and, where known, `source` and `fetched_at`."""
+        out = _table(self.dates, self.tenors, self.percent)
+        for i, name in enumerate(("source", "fetched_at") if self.origin else ()):
+            out = out.append_column(name, pa.array([o[i] for o in self.origin], pa.string()))
+        return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,30 +96,34 @@ class YieldMove:
     change_bp: float | None
 
 
-def parse_yields(body: bytes, *, where: str) -> Yields:
-    """Read any of the official formats or our CSV. Raises YieldsError naming `where` and the row."""
-    return _build(parse(body, where=where), where)
+def parse_yields(body: bytes, *, where: str, mapping: Mapping[str, str] | None = None) -> Yields:
+    """Read any of the official formats, our CSV or, by `mapping`, another. Raises YieldsError naming the row."""
+    return _build(parse(body, where=where, mapping=mapping), where)
 
 
-def load_yields(path: Path | str) -> Yields:
-    """Read a file in our form (`date,2Y,10Y,30Y`) or an official one. Raises YieldsError naming the file."""
+def load_yields(path: Path | str, *, mapping: Mapping[str, str] | None = None) -> Yields:
+    """Read a file in our form (`date,2Y,10Y,30Y`) or an official one. Raises YieldsError naming the file.
+
+    `mapping`: `{"date": "day", "10Y": "ten"}` reads a CSV with these columns.
+    """
     where = str(path)
     try:
         with Path(path).open("rb") as file:
             body = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise YieldsError(f"cannot be read ({error.strerror})", where=where, remedy="check the path") from error
-    yields = parse_yields(body, where=where)
+    yields = parse_yields(body, where=where, mapping=mapping)
     if not len(yields):
         raise YieldsError("holds no yields", where=where, remedy="fetch them with bondlore yields")
     return yields
 
 
 def write_yields(yields: Yields, path: Path) -> None:
-    """Replace `path` with our CSV: date and tenors, two decimals, empty where missing."""
-    lines = [",".join(("date", *yields.tenors))]
-    for day, row in zip(yields.dates.tolist(), yields.percent.tolist(), strict=True):
-        lines.append(",".join((day.isoformat(), *("" if np.isnan(v) else f"{v:.2f}" for v in row))))
+    """Replace `path` with our CSV: date and tenors, two decimals, empty where missing; `source,fetched_at` if known."""
+    origin: Sequence[tuple[str, ...]] = yields.origin or [()] * len(yields)
+    lines = [",".join(("date", *yields.tenors, *(("source", "fetched_at") if yields.origin else ())))]
+    for day, row, how in zip(yields.dates.tolist(), yields.percent.tolist(), origin, strict=True):
+        lines.append(",".join((day.isoformat(), *("" if np.isnan(v) else f"{v:.2f}" for v in row), *how)))
     atomic.write_text(path, "\n".join(lines) + "\n")
 
 
@@ -123,7 +138,23 @@ def merge_yields(old: Yields, new: Yields) -> Yields:
             values, column = part.percent[:, k], tenors.index(tenor)
             known = ~np.isnan(values)
             percent[rows[known], column] = values[known]
-    return Yields(dates, tenors, percent, new.source or old.source)
+    origin: list[tuple[str, str]] = [("", "")] * len(dates)
+    for part in (old, new):
+        for row, how in zip(np.searchsorted(dates, part.dates).tolist(), part.origin, strict=False):
+            origin[row] = how
+    said = tuple(origin) if old.origin or new.origin else ()
+    return Yields(dates, tenors, percent, new.source or old.source, said)
+
+
+def with_breakevens(yields: Yields, tenors: Sequence[str]) -> Yields:
+    """Of these `tenors` the breakevens that are missing, added as nominal less real where both are known."""
+    out = yields
+    for tenor in (t for t in tenors if t in BREAKEVEN and t not in yields.tenors):
+        nominal, real = tenor.replace("_breakeven", ""), tenor.replace("breakeven", "real")
+        if {nominal, real} <= set(yields.tenors):
+            column = np.round(yields.column(nominal) - yields.column(real), 2)
+            out = replace(out, tenors=(*out.tenors, tenor), percent=np.column_stack([out.percent, column]))
+    return out
 
 
 def yield_changes(yields: Yields) -> pa.Table:
@@ -161,16 +192,22 @@ def _last(dates: NDArray[np.datetime64], column: NDArray[np.float64], day: date)
 def _build(columns: Columns, where: str) -> Yields:
     """Sort, drop days without any fixing and the all-zero rows of holidays, refuse days given twice differently."""
     rows: dict[date, tuple[float, ...]] = {}
-    for day, values in columns.rows:
+    origin: dict[date, tuple[str, str]] = {}
+    long = [k for k, tenor in enumerate(columns.tenors) if tenor in TENORS[TENORS.index("2Y") :]]
+    for number, (day, values) in enumerate(columns.rows):
         figures = [v for v in values if not np.isnan(v)]
-        if not figures or not any(figures):  # Treasury's old feed gave Good Friday 2017 as zeros
+        # Treasury's old feed gave Good Friday 2017 as zeros. A bill or a real yield of zero is none such.
+        if not figures or (not any(figures) and any(not np.isnan(values[k]) for k in long)):
             continue
         if day in rows and not np.array_equal(rows[day], values, equal_nan=True):
             raise YieldsError(f"gives {day} twice with different figures", where=where, remedy="keep one row a day")
         rows[day] = values
+        if columns.origin:
+            origin[day] = columns.origin[number]
     days = sorted(rows)
     percent = np.array([rows[d] for d in days], dtype=float).reshape(len(days), len(columns.tenors))
-    return Yields(np.array(days, dtype="datetime64[D]"), columns.tenors, percent, where)
+    kept = tuple(origin[d] for d in days) if columns.origin else ()
+    return Yields(np.array(days, dtype="datetime64[D]"), columns.tenors, percent, where, kept)
 
 
 def _table(dates: NDArray[np.datetime64], tenors: tuple[str, ...], values: NDArray[np.float64]) -> pa.Table:

@@ -283,6 +283,11 @@ class Store:
         with self._database.read() as connection:
             return taggings.last_published(connection, model)
 
+    def tagging_times(self, model: str) -> dict[str, datetime]:
+        """When this model's tagging of each article was kept, by the article's id."""
+        with self._database.read() as connection:
+            return taggings.saved_times(connection, model)
+
     def counts(self) -> Counts:
         """What the store holds."""
         with self._database.read() as connection:

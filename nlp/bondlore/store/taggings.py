@@ -18,7 +18,7 @@ from bondlore.store import schema
 from bondlore.store.engine import Database, chunks, upsert
 from bondlore.taxonomy import Taxonomy
 
-__all__ = ["last_published", "models", "save", "tagged", "untagged", "waiting"]
+__all__ = ["last_published", "models", "save", "saved_times", "tagged", "untagged", "waiting"]
 
 _EVIDENCE = {"narrative": str, "stance": str, "sentence": int, "text": str, "probability": float}
 _PLAIN = (
@@ -100,6 +100,13 @@ def models(connection: Connection) -> dict[str, int]:
         .order_by(sql.max(table.c.saved_at).desc(), table.c.model)
     )
     return {model: int(n) for model, n in rows}
+
+
+def saved_times(connection: Connection, model: str) -> dict[str, datetime]:
+    """When this model's tagging of each article was kept, by the article's id."""
+    article, table = schema.article, schema.tagging
+    joined = select(article.c.id, table.c.saved_at).join(table, table.c.article == article.c.number)
+    return {row.id: row.saved_at for row in connection.execute(joined.where(table.c.model == model))}
 
 
 def tagged(database: Database, *, model: str | None, taxonomy: Taxonomy, since: datetime | None = None) -> pa.Table:

@@ -42,7 +42,10 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """Everything about a model but its weights. `files` maps a file's name to its SHA-256."""
+    """Everything about a model but its weights. `files` maps a file's name to its SHA-256.
+
+    `confusion` (`measure.confusion`) and `scores` (`measure.heldout`) say how it judged articles it never saw.
+    """
 
     name: str
     taxonomy: Taxonomy
@@ -51,6 +54,7 @@ class Bundle:
     special: dict[str, int]
     files: dict[str, str]
     confusion: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     code_version: str = ""
     folder: Path = Path()
@@ -154,6 +158,7 @@ def write(bundle: Bundle, folder: Path) -> None:
             "window": asdict(bundle.window),
             "calibration": asdict(bundle.calibration),
             "confusion": bundle.confusion,
+            "scores": bundle.scores,
             "training": bundle.training,
             "taxonomy": taxonomy.dump(bundle.taxonomy),
         },
@@ -177,6 +182,7 @@ def _parse(data: dict[str, Any], folder: Path) -> Bundle:
         special={k: int(v) for k, v in data["special"].items()},
         files={str(k): str(v) for k, v in data["files"].items()},
         confusion=dict(data.get("confusion") or {}),
+        scores=dict(data.get("scores") or {}),
         training=dict(data.get("training") or {}),
         code_version=str(data.get("code_version", "")),
         folder=folder,

@@ -12,12 +12,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bondlore.measure.coding import stance_scores
+from bondlore.measure.heldout import HeldOut, histograms
 from bondlore.tag.bundle import Calibration
-from bondlore.tag.rollup import ArticleCalibration, article_features, verdict
+from bondlore.tag.rollup import ArticleCalibration, article_features, article_probability, verdict
 from bondlore.taxonomy import Taxonomy
-from bondlore.train.labels import LabelledArticle
+from bondlore.train.labels import LabelledArticle, digest
 
-__all__ = ["NEUTRAL", "added", "calibrate", "carried_over", "count_errors", "platt", "targets"]
+__all__ = [
+    "NEUTRAL",
+    "added",
+    "calibrate",
+    "carried_over",
+    "count_errors",
+    "held_out_scores",
+    "platt",
+    "targets",
+]
 
 Floats = NDArray[np.floating]
 _FEW = 25  # positives; a rarer narrative borrows the pooled line and threshold
@@ -173,13 +184,56 @@ def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
     return {cell: count + other[cell] for cell, count in one.items()}
 
 
+def held_out_scores(
+    logits: Mapping[int, tuple[Any, Any]],
+    articles: Sequence[LabelledArticle],
+    taxonomy: Taxonomy,
+    calibration: Calibration,
+) -> HeldOut:
+    """How articles on the subject score when their labels were not trained on: for EM and the drift test of `measure`.
+
+    Probabilities and verdicts as `Tagger` would give them, of the same articles that `count_errors` counts.
+    """
+    threshold = np.asarray(calibration.threshold)
+    used = [i for i in logits if articles[i].gate in ("causal", "topical")]
+    shape = (len(used), len(taxonomy))
+    said, true = np.zeros(shape, np.int8), np.zeros(shape, np.int8)
+    probabilities = np.zeros(shape)
+    for row, i in enumerate(used):
+        presence, stance = logits[i]
+        read = np.array([bool(s) for s in articles[i].sentences])
+        p = _sigmoid(np.asarray(calibration.slope) * presence + np.asarray(calibration.intercept))[read]
+        denied = _sigmoid(stance)[read] >= calibration.reject_threshold
+        gold, gold_reject = (part[read] for part in targets(articles[i], taxonomy))
+        for k in range(len(taxonomy)):
+            said[row, k] = _BITS[_verdict(p[:, k], p[:, k] >= threshold[k], denied[:, k])]
+            true[row, k] = _BITS[_verdict(gold[:, k], gold[:, k] > 0, gold_reject[:, k] > 0)]
+        probabilities[row] = article_probability(p, calibration.article)
+    scores = stance_scores(said, probabilities)
+    made = {n: histograms(scores[:, k], true[:, k]) for k, n in enumerate(taxonomy.ids)}
+    return HeldOut(
+        {n: some[0] for n, some in made.items()},
+        len(used),
+        "out-of-fold training labels",
+        digest([articles[i] for i in used])[:12],
+        stances={n: dict(zip(_SERIES[1:], some[1:], strict=True)) for n, some in made.items()},
+    )
+
+
 _SERIES = ("presence", "support", "rejection")
+_BITS = {"": 0, "promotes": 1, "rejects": 2, "contested": 3}
+
+
+def _verdict(weight: Floats, carried: NDArray[np.bool_], denied: NDArray[np.bool_]) -> str:
+    """`rollup.verdict` of one narrative's sentences; "" where none carries it."""
+    if not carried.any():
+        return ""
+    return verdict(float(weight[carried & ~denied].sum()), float(weight[carried & denied].sum()))
 
 
 def _series(weight: Floats, carried: NDArray[np.bool_], denied: NDArray[np.bool_]) -> dict[str, bool]:
-    if not carried.any():
+    if not (found := _verdict(weight, carried, denied)):
         return dict.fromkeys(_SERIES, False)
-    found = verdict(float(weight[carried & ~denied].sum()), float(weight[carried & denied].sum()))
     return {"presence": True, "support": found != "rejects", "rejection": found != "promotes"}
 
 

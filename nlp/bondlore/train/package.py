@@ -35,6 +35,7 @@ class Made:
     recipe: Recipe
     calibration: Calibration
     confusion: dict[str, Any]
+    scores: dict[str, Any]
     sources: tuple[str, ...]
     seen: frozenset[str]
     now: datetime
@@ -72,6 +73,7 @@ def package(
             special={"cls": reader.cls, "sep": reader.sep, "pad": reader.pad},
             files={n: file_digest(folder / n) for n in ["model.onnx", "tokenizer.json", *names]},
             confusion=made.confusion,
+            scores=made.scores,
             training={
                 "recipe": made.recipe.plain(),
                 "labels": {

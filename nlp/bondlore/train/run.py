@@ -121,6 +121,7 @@ def train(
     confusion = calibrating.count_errors(held_out, articles, taxonomy, settled) if held_out else {}
     if held_out and continued is not None:
         confusion = calibrating.added(continued.confusion, confusion)
+    scores = calibrating.held_out_scores(held_out, articles, taxonomy, settled).to_dict() if held_out else {}
     if states and recipe.combine == "holdout":
         model = fit.build(len(taxonomy), recipe)
         model.load_state_dict(states[0])
@@ -146,7 +147,7 @@ def train(
         articles,
         data,
         reader,
-        Made(taxonomy, recipe, settled, confusion, tuple(sources), frozenset(seen), now),
+        Made(taxonomy, recipe, settled, confusion, scores, tuple(sources), frozenset(seen), now),
         out,
         report=report,
     )

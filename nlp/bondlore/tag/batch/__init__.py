@@ -14,17 +14,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bondlore.tag.batch.commit import read_tagged
+    from bondlore.tag.batch.commit import open_tagged, read_tagged
     from bondlore.tag.batch.job import JobReport, plan_only, run
     from bondlore.tag.batch.shard import tag_shard
     from bondlore.tag.batch.task import Pick, run_shards
 
-__all__ = ["JobReport", "Pick", "plan_only", "read_tagged", "run", "run_shards", "tag_shard"]
+__all__ = ["JobReport", "Pick", "open_tagged", "plan_only", "read_tagged", "run", "run_shards", "tag_shard"]
 
 # Loaded when first asked for: reading a finished folder needs neither tokenizers nor archive readers.
 _LAZY = {
     "JobReport": "job",
     "Pick": "task",
+    "open_tagged": "commit",
     "plan_only": "job",
     "read_tagged": "commit",
     "run": "job",

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,10 +26,14 @@ from bondlore.tag.batch.machine import describe
 from bondlore.tag.bundle import file_digest
 from bondlore.tagging import schema
 
-__all__ = ["Record", "commit", "read_record", "read_tagged", "write_shard"]
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds  # brings pandas along
+
+__all__ = ["Record", "commit", "open_tagged", "read_record", "read_tagged", "write_shard"]
 
 FORMAT = 1
 _NAME = re.compile(r"shard-\d{5,9}")
+_ANEW = "delete it and run the same `bondlore tag` again: it makes the shard anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +151,30 @@ def read_tagged(root: Path | str, *, partial: bool = False) -> pa.Table:
     return pa.concat_tables(tables) if tables else form.empty_table()
 
 
+def open_tagged(root: Path | str) -> ds.Dataset:
+    """What `read_tagged` gives, as a data set read batch by batch: ten million rows need not lie in memory.
+
+    Hashes are checked now, in blocks. Raises BatchError as `read_tagged` does.
+    """
+    import pyarrow.dataset as ds
+
+    folder = Folder(Path(root))
+    narratives, files = _committed(folder)
+    form, paths = schema(narratives), [folder.table(name) for name, _, _ in files]
+    for path, (_, rows, digest) in zip(paths, files, strict=True):
+        try:
+            found = file_digest(path)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise BatchError(f"cannot be read ({reason})", where=str(path), remedy=_ANEW) from error
+        if found != digest:
+            raise BatchError("is not the file that was committed (hash differs)", where=str(path), remedy=_ANEW)
+        footer = pq.read_metadata(path)
+        if footer.num_rows != rows or not footer.schema.to_arrow_schema().equals(form):
+            raise BatchError("has other rows or columns than were committed", where=str(path), remedy=_ANEW)
+    return ds.dataset([str(path) for path in paths], schema=form, format="parquet")
+
+
 _Files = tuple[list[str], list[tuple[str, int, str]]]  # narratives; name, rows, sha256 of every shard
 
 
@@ -196,15 +225,14 @@ def _unfinished(folder: Folder) -> _Files:
 
 def _verified(folder: Folder, name: str, rows: int, digest: str, form: pa.Schema) -> pa.Table:
     path = folder.table(name)
-    remedy = "delete it and run the same `bondlore tag` again: it makes the shard anew"
     try:
         data = path.read_bytes()
     except OSError as error:
         reason = error.strerror or str(error)
-        raise BatchError(f"cannot be read ({reason})", where=str(path), remedy=remedy) from error
+        raise BatchError(f"cannot be read ({reason})", where=str(path), remedy=_ANEW) from error
     if sha256(data).hexdigest() != digest:
-        raise BatchError("is not the file that was committed (hash differs)", where=str(path), remedy=remedy)
+        raise BatchError("is not the file that was committed (hash differs)", where=str(path), remedy=_ANEW)
     table: pa.Table = pq.read_table(io.BytesIO(data))
     if table.num_rows != rows or not table.schema.equals(form):
-        raise BatchError("has other rows or columns than were committed", where=str(path), remedy=remedy)
+        raise BatchError("has other rows or columns than were committed", where=str(path), remedy=_ANEW)
     return table.cast(form)  # only drops the field numbers that Parquet adds
