@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bondlore.tag.bundle import Calibration
 from bondlore.tag.rollup import ArticleCalibration, article_features, verdict
+from bondlore.tag.subject import SubjectGate
 from bondlore.taxonomy import Taxonomy
 from bondlore.train.labels import LabelledArticle
 
@@ -94,13 +95,14 @@ def count_errors(
 ) -> dict[str, Any]:
     """Article-level out-of-fold confusion of presence, support and rejection, by narrative.
 
-    `measure` corrects counted shares with it. Keys: tp, fp, fn, tn. Only articles labelled causal or topical count:
+    `measure` corrects counted shares with it. Keys: tp, fp, fn, tn. Only articles on the subject count:
     shares are taken over articles on the subject, and easy negatives would make the false-positive rate too small.
     `sentences` is their mean length: in much longer articles false alarms are more frequent than these counts say.
     """
     counts = {n: {s: dict.fromkeys(("tp", "fp", "fn", "tn"), 0) for s in _SERIES} for n in taxonomy}
     threshold = np.asarray(calibration.threshold)
-    on_subject = {i: pair for i, pair in logits.items() if articles[i].gate in ("causal", "topical")}
+    about = SubjectGate(taxonomy.subject)
+    on_subject = {i: pair for i, pair in logits.items() if _on_subject(articles[i], about)}
     for i, (presence, stance) in on_subject.items():
         read = np.array([[bool(s)] for s in articles[i].sentences])
         p = read * _sigmoid(np.asarray(calibration.slope) * presence + np.asarray(calibration.intercept))
@@ -120,6 +122,13 @@ def count_errors(
         "source": "out-of-fold training labels",
         "narratives": counts,
     }
+
+
+def _on_subject(article: LabelledArticle, about: SubjectGate) -> bool:
+    """As its row says; a row that says nothing (flat ones do not) as tagging would."""
+    if article.gate:
+        return article.gate in ("causal", "topical")
+    return bool(article.labels) or about(article.sentences) == "topical"
 
 
 _SERIES = ("presence", "support", "rejection")

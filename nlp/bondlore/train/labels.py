@@ -14,9 +14,9 @@ from typing import Any
 from bondlore.article import content_id, normalise
 from bondlore.errors import LabelError, MissingExtraError
 from bondlore.progress import say
-from bondlore.taxonomy import Taxonomy
+from bondlore.taxonomy import Taxonomy, identifier
 
-__all__ = ["LabelledArticle", "digest", "fingerprints", "parse", "read", "read_all", "rows"]
+__all__ = ["LabelledArticle", "digest", "fingerprints", "flat_labels", "parse", "read", "read_all", "rows"]
 
 _MAX_LINE = 10_000_000  # bytes
 _STANCES = ("support", "reject")
@@ -142,10 +142,22 @@ def digest(articles: Sequence[LabelledArticle]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _stance(label: object) -> tuple[str, str]:
-    """`a` supports, `a:reject` denies."""
-    narrative, _, stance = str(label).partition(":")
-    return narrative, stance or "support"
+def _stance(label: object, taxonomy: Taxonomy) -> tuple[str, str]:
+    """`a` supports, `a:reject` denies. A label may be written as its author likes where its id is in the taxonomy."""
+    narrative, colon, stance = str(label).strip().rpartition(":")
+    if not colon or (stance not in _STANCES and narrative not in taxonomy):
+        narrative, stance = str(label).strip(), "support"
+    if narrative not in taxonomy and identifier(narrative) in taxonomy:
+        narrative = identifier(narrative)
+    return narrative, stance
+
+
+def flat_labels(given: object) -> list[str]:
+    """The labels of a flat row, a list or one string; `none` and nothing are the absence of any. Raises TypeError."""
+    items = [given] if isinstance(given, str) else given or []
+    if not isinstance(items, list):
+        raise TypeError("not a list")
+    return [str(x).strip() for x in items if x is not None and str(x).strip().casefold() not in ("", "none")]
 
 
 def _json_rows(path: Path, skip: Callable[[LabelError], None] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -240,12 +252,12 @@ def parse(row: Mapping[str, Any], taxonomy: Taxonomy, where: str) -> LabelledArt
     elif isinstance(row.get("text"), str):
         # flat rows: one sentence without a title
         sentences = ["", row["text"]]
-        flat = row.get("labels") or []
-        if isinstance(flat, str):
-            flat = [flat]
-        if not isinstance(flat, (list, dict)):
-            raise fail("'labels' is not a list", 'e.g. ["a", "b"]')
-        labels = {"1": flat if isinstance(flat, dict) else dict(map(_stance, flat))} if flat else {}
+        flat = row.get("labels")
+        try:
+            carried = flat if isinstance(flat, dict) else dict(_stance(x, taxonomy) for x in flat_labels(flat))
+        except TypeError:
+            raise fail("'labels' is not a list", 'e.g. ["a", "b"]') from None
+        labels = {"1": carried} if carried else {}
     else:
         raise fail("the row has neither 'sentences' nor 'text'", "see corpus/labels/README.md for the form")
     checked: dict[int, dict[str, str]] = {}
@@ -257,7 +269,8 @@ def parse(row: Mapping[str, Any], taxonomy: Taxonomy, where: str) -> LabelledArt
         for narrative, stance in carried.items():
             if narrative not in taxonomy:
                 known = ", ".join(taxonomy)
-                raise fail(f"unknown narrative {narrative!r} in sentence {key}", f"the taxonomy has {known}")
+                remedy = f"the taxonomy has {known}; `bondlore labels taxonomy` makes one of your labels"
+                raise fail(f"unknown narrative {narrative!r} in sentence {key}", remedy)
             if stance not in _STANCES:
                 raise fail(f"unknown stance {stance!r} in sentence {key}", "use support or reject")
         if carried:
