@@ -117,8 +117,8 @@ def test_frames_come_back_as_frames(fitted, frame):
 
 
 @pytest.mark.slow
-def test_lists_come_back_as_arrays(fitted):
-    p = fitted.predict_proba(["funds meet margin calls", "a quiet day"])
+def test_lists_come_back_as_arrays(fitted, frame):
+    p = fitted.predict_proba(list(frame["text"].iloc[[0, 2]]))
     assert isinstance(p, np.ndarray)
     assert p.shape == (2, 2)
     assert p[0, 0] > p[1, 0]

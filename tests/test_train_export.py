@@ -83,7 +83,7 @@ def test_a_pipeline_reads_it(plain, scores):
     import bondlore.train.hf  # noqa: F401
 
     read = pipeline("text-classification", model=str(plain), top_k=None, function_to_apply="sigmoid")
-    found = {row["label"]: row["score"] for row in read(SENTENCES[0])}
+    found = {row["label"]: row["score"] for row in read([SENTENCES[0]])[0]}
     assert found["margin_calls"] == pytest.approx(scores[0, 0], abs=0.02)
     assert "pipeline(" in (plain / "README.md").read_text()
 
@@ -117,10 +117,14 @@ def hub(status=200):
     files: dict[str, bytes] = {}
 
     class Hub(BaseHTTPRequestHandler):
+        @property
+        def home(self):
+            return f"http://{self.headers['Host']}/owner/mine"
+
         def do_POST(self):
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             if self.path.endswith("/repos/create"):
-                self.answer({"url": "http://hub/owner/mine", "id": "owner/mine"}, status)
+                self.answer({"url": self.home, "id": "owner/mine"}, status)
             elif "/preupload/" in self.path:
                 given = [f["path"] for f in json.loads(body)["files"]]
                 self.answer({"files": [{"path": p, "uploadMode": "regular", "shouldIgnore": False} for p in given]})
@@ -128,7 +132,7 @@ def hub(status=200):
                 for row in map(json.loads, body.splitlines()):
                     if row["key"] == "file":
                         files[row["value"]["path"]] = base64.b64decode(row["value"]["content"])
-                self.answer({"commitUrl": "http://hub/owner/mine/commit/1", "commitOid": "1"})
+                self.answer({"commitUrl": f"{self.home}/commit/1", "commitOid": "1"})
             else:  # the card's header is checked by the hub
                 self.answer({"errors": [], "warnings": []})
 
@@ -168,7 +172,7 @@ def test_a_push_gives_the_hub_every_file(plain):
 def test_a_hub_that_refuses_is_one_clear_line(plain):
     from bondlore.train.publish import push
 
-    with hub(status=403) as (address, _), pytest.raises(ModelError, match="cannot be pushed") as caught:
+    with hub(status=401) as (address, _), pytest.raises(ModelError, match="cannot be pushed") as caught:
         push(plain, "owner/mine", endpoint=address)
     assert "HF_TOKEN" in str(caught.value)
 

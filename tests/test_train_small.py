@@ -15,6 +15,8 @@ from bondlore.train.predictions import read_predictions
 
 pytest.importorskip("torch")
 
+PLANTED = (10, 25, 40, 55)
+
 
 @pytest.mark.parametrize(
     ("label", "key"),
@@ -138,12 +140,13 @@ def base(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(base, tmp_path_factory):
-    """A model of 80 flat rows, one labelled wrong, without a taxonomy; its folder and the out-of-fold predictions."""
+    """A model of 80 flat rows, four labelled wrong, without a taxonomy; its folder and the out-of-fold predictions."""
     import tiny_encoder
 
     home = tmp_path_factory.mktemp("small")
     rows = tiny_encoder.flat(80)
-    rows[40]["labels"] = []  # its words say margin calls
+    for i in PLANTED:
+        rows[i]["labels"] = []  # their words say margin calls
     (home / "flat.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     out, said = home / "mine", home / "said.jsonl"
     given = ["train", str(home / "flat.jsonl"), "--derive-taxonomy", "--base", str(base), "--encoder", "frozen"]
@@ -153,12 +156,16 @@ def run(base, tmp_path_factory):
 
 @pytest.mark.slow
 def test_flat_rows_without_a_taxonomy_become_a_model(run):
+    import tiny_encoder
     from bondlore import Tagger
 
     tagger = Tagger.load(run / "mine")
     assert set(tagger.taxonomy) == {"margin_calls", "supply"}
-    t = tagger.tag([{"sentences": ["", "funds meet margin calls", "a quiet day", "debt grew at auction"]}])[0]
-    assert [set(s.labels) for s in t.sentences] == [set(), {"margin_calls"}, set(), {"supply"}]
+    right = 0
+    for row in tiny_encoder.flat(20, seed=9):
+        gold = {taxonomy.identifier(n) for n in row["labels"]} - {"none"}
+        right += set(tagger.tag([{"sentences": ["", row["text"]]}])[0].sentences[1].labels) == gold
+    assert right >= 18
     record = tagger.bundle.training["way"]
     assert record["encoder"] == "frozen"
     assert record["held_out_micro_f1"]["frozen"] > 0.9
@@ -167,7 +174,7 @@ def test_flat_rows_without_a_taxonomy_become_a_model(run):
 
 
 @pytest.mark.slow
-def test_out_of_fold_predictions_find_the_planted_error(run, capsys):
+def test_out_of_fold_predictions_find_planted_errors(run, capsys):
     said = read_predictions(run / "said.jsonl")
     assert len(said) == 80
     assert all(set(v["scores"]) == {"1"} for v in said.values())
@@ -178,8 +185,10 @@ def test_out_of_fold_predictions_find_the_planted_error(run, capsys):
     main([*check, "--predictions", str(run / "said.jsonl")])
     found = json.loads(capsys.readouterr().out)["findings"]
     doubtful = [f["where"] for f in found if f["kind"] == "likely label error"]
-    assert doubtful[0].endswith("flat.jsonl:41")
-    assert len(doubtful) <= 4
+    planted = {f"flat.jsonl:{i + 1}" for i in PLANTED}
+    assert doubtful
+    assert doubtful[0].rpartition("/")[2] in planted
+    assert len(doubtful) <= 5
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +35,7 @@ from bondlore.train.run import train
 __all__ = ["NarrativeClassifier"]
 
 
-class NarrativeClassifier(BaseEstimator):  # type: ignore[misc]
+class NarrativeClassifier(BaseEstimator):
     """Sentences in, narratives out: what `bondlore train` does, with the same recipe and the same model.
 
     `X`: texts, one sentence each: a list, array or Series of strings, or a DataFrame with the column `text`.
@@ -77,13 +78,13 @@ class NarrativeClassifier(BaseEstimator):  # type: ignore[misc]
             raise InputError(f"{len(texts)} texts and {len(rows)} rows of labels", where="fit", remedy="give as many")
         narratives = self._narratives(names or sorted({n for row in rows for n in row}))
         articles = [_article(i, t, row, narratives) for i, (t, row) in enumerate(zip(texts, rows, strict=True))]
-        home = tempfile.TemporaryDirectory(prefix="bondlore-")
-        out = Path(home.name) / narratives.name
+        home = Path(tempfile.mkdtemp(prefix="bondlore-"))
+        weakref.finalize(self, shutil.rmtree, home, ignore_errors=True)
+        out = home / narratives.name
         said: list[str] = []
         report = print if self.verbose else said.append
         train(articles, narratives, self._settled(), out, now=utc_now(), sources=["fit"], report=report)
         self._open(out)
-        self._home = home  # goes with this object
         known = {taxonomies.identifier(n): n for n in names or (n for row in rows for n in row)}
         self.classes_ = np.array([known.get(n, n) for n in narratives], dtype=object)
         return self

@@ -28,7 +28,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
-from transformers.utils import ModelOutput
+from transformers.utils import ModelOutput, logging
 
 from bondlore.errors import ModelError
 from bondlore.tag.bundle import Bundle, check_file
@@ -37,14 +37,14 @@ from bondlore.train.network import SentenceTagger
 __all__ = ["Answer", "SentenceNarratives", "SentenceNarrativesConfig", "write"]
 
 
-class SentenceNarrativesConfig(PreTrainedConfig):  # type: ignore[misc]
-    """`encoder`: the encoder's own config; slope, intercept and thresholds are one number a narrative."""
+class SentenceNarrativesConfig(PreTrainedConfig):
+    """`encoder_settings`: the encoder's own config; slope, intercept and thresholds are one number a narrative."""
 
     model_type = "bondlore-sentence-narratives"
 
     def __init__(
         self,
-        encoder: Mapping[str, Any] | None = None,
+        encoder_settings: Mapping[str, Any] | None = None,
         unit: bool = False,
         slope: list[float] | None = None,
         intercept: list[float] | None = None,
@@ -53,7 +53,7 @@ class SentenceNarrativesConfig(PreTrainedConfig):  # type: ignore[misc]
         separator: int = 2,
         **others: Any,
     ) -> None:
-        self.encoder = dict(encoder or {"model_type": "bert"})
+        self.encoder_settings = dict(encoder_settings or {"model_type": "bert"})
         self.unit, self.separator, self.reject_threshold = unit, separator, reject_threshold
         self.slope, self.intercept, self.thresholds = slope, intercept, thresholds
         others.setdefault("problem_type", "multi_label_classification")
@@ -61,7 +61,7 @@ class SentenceNarrativesConfig(PreTrainedConfig):  # type: ignore[misc]
 
 
 @dataclass
-class Answer(ModelOutput):  # type: ignore[misc]
+class Answer(ModelOutput):
     """`logits` of presence, calibrated, and `stance` logits (of a denial, given presence): [batch, narratives] each."""
 
     loss: Tensor | None = None
@@ -69,7 +69,7 @@ class Answer(ModelOutput):  # type: ignore[misc]
     stance: Tensor | None = None
 
 
-class SentenceNarratives(PreTrainedModel):  # type: ignore[misc]
+class SentenceNarratives(PreTrainedModel):
     """One sentence, or a title and a sentence, to a calibrated logit of every narrative."""
 
     config_class = SentenceNarrativesConfig
@@ -77,7 +77,7 @@ class SentenceNarratives(PreTrainedModel):  # type: ignore[misc]
 
     def __init__(self, config: SentenceNarrativesConfig) -> None:
         super().__init__(config)
-        settings = dict(config.encoder)
+        settings = dict(config.encoder_settings)
         encoder = AutoModel.from_config(AutoConfig.for_model(settings.pop("model_type"), **settings))
         if hasattr(encoder, "pooler"):
             encoder.pooler = None
@@ -133,11 +133,14 @@ def write(bundle: Bundle, folder: Path) -> None:
         raise ModelError("has no encoder to export", where=str(bundle.folder), remedy="export the folder train wrote")
     for name in (*names, "head.safetensors", "tokenizer.json"):
         check_file(bundle, name)
+    logging.disable_progress_bar()
     recipe = Recipe(base=str(bundle.folder / "encoder"))
     network = build(len(bundle.taxonomy), recipe, head=bundle.folder / "head.safetensors")
     ids, settled = bundle.taxonomy.ids, bundle.calibration
     config = SentenceNarrativesConfig(
-        encoder={k: v for k, v in network.encoder.config.to_dict().items() if not k.startswith(("_", "transformers"))},
+        encoder_settings={
+            k: v for k, v in network.encoder.config.to_dict().items() if not k.startswith(("_", "transformers"))
+        },
         unit=network.unit,
         slope=list(settled.slope),
         intercept=list(settled.intercept),

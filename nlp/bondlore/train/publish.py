@@ -70,7 +70,7 @@ def push(folder: Path, name: str, *, private: bool = False, endpoint: str | None
     """
     try:
         from huggingface_hub import HfApi
-        from huggingface_hub.utils import disable_progress_bars
+        from huggingface_hub.utils.tqdm import disable_progress_bars
     except ImportError as error:
         raise MissingExtraError("train", "huggingface_hub") from error
     disable_progress_bars()
