@@ -61,9 +61,8 @@ def train(
     torch.set_num_threads(recipe.threads or len(os.sched_getaffinity(0)))
     reader = _reader(recipe.base)
     data = fit.examples(articles, reader, taxonomy, recipe)
-    report(
-        f"train: {len(articles)} articles, {sum(bool(s) for a in articles for s in a.sentences)} sentences, {len(data)} windows"
-    )
+    words = sum(bool(s) for a in articles for s in a.sentences)
+    report(f"train: {len(articles)} articles, {words} sentences, {len(data)} windows")
 
     seen = _seen_by(recipe.base)
     fresh = {i for i, key in enumerate(label_files.fingerprints(articles)) if key not in seen}
