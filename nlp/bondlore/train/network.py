@@ -91,7 +91,10 @@ def collate(windows: list[Any], pad: int) -> Batch:
 def load_encoder(base: str | Path) -> Any:
     """A Hugging Face encoder in fp32, by folder or hub name, from safetensors only. Raises ModelError."""
     from transformers import AutoConfig, AutoModel
+    from transformers.utils import logging
 
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()  # a report that the pooler, which is dropped below, was not in the file
     try:
         config = AutoConfig.from_pretrained(str(base))
         # Attention dropout draws a random number for every pair of tokens: on a CPU that alone is most of a
@@ -108,6 +111,8 @@ def load_encoder(base: str | Path) -> Any:
         reason = " ".join(str(error).split())[:200]
         remedy = "pass --base a folder with a Hugging Face encoder in safetensors, or a hub name"
         raise ModelError(f"cannot be loaded as an encoder ({reason})", where=str(base), remedy=remedy) from error
+    finally:
+        logging.set_verbosity(level)
     if hasattr(encoder, "pooler"):
         encoder.pooler = None  # unused, and it would travel with the weights
     return encoder
