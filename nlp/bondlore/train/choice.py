@@ -34,7 +34,7 @@ class Probe:
         self._x = frozen.features(fit.build(len(t), recipe), data, r)
         self._targets = [targets(a, t) for a in articles]
         self._words = [np.array([bool(s) for s in a.sentences]) for a in articles]
-        self.strength = 0.01
+        self.strength = 3.0  # where no held-out fold can choose
 
     def heads(self, chosen: Set[int], strength: float = 0.0) -> frozen.Heads:
         """Heads taught by the articles `chosen`, at the chosen strength unless another is given."""
