@@ -175,7 +175,7 @@ def test_flat_rows_without_a_taxonomy_become_a_model(run):
 
 @pytest.mark.slow
 def test_out_of_fold_predictions_see_through_planted_errors(run):
-    """What held-out models say ranks the wrongly unlabelled rows first; a model asked about its own rows would agree."""
+    """What held-out models say puts the wrongly unlabelled rows first."""
     said = list(read_predictions(run / "said.jsonl").values())  # in the order of the rows
     rows = [json.loads(line) for line in (run / "flat.jsonl").read_text().splitlines()]
     assert len(said) == len(rows) == 80
