@@ -106,6 +106,24 @@ def test_few_articles_crown_nobody():
     assert "too few to tell" in result.reason
 
 
+def test_copies_of_a_story_are_one_piece_of_evidence():
+    """Every article ten times over: as strangers they would crown a winner, as stories they must not."""
+    gold, x, y = data(25, 0.62, 0.7, seed=3)
+    many, tenfold = range(10), {}
+    for name, part in (("gold", gold), ("x", x), ("y", y)):
+        tenfold[name] = {f"{i}-{k}": v for i, v in part.items() for k in many}
+    numbers = [int(key.split("-")[0]) for key in tenfold["gold"]]
+    alone = compare(gold, x, y, narratives=NAMES, core=CORE).figures["core_micro_f1"]
+    told = compare(*tenfold.values(), narratives=NAMES, core=CORE, stories=numbers).figures["core_micro_f1"]
+    fooled = compare(*tenfold.values(), narratives=NAMES, core=CORE).figures["core_micro_f1"]
+    assert (told.low, told.high, told.p) == (alone.low, alone.high, alone.p)
+    assert fooled.high - fooled.low < 0.5 * (told.high - told.low)
+    few = compare(*tenfold.values(), narratives=NAMES, core=CORE, stories=[n % 10 for n in numbers])
+    assert "on 10 stories: too few to tell" in few.reason
+    again = score(tenfold["gold"], tenfold["x"], narratives=NAMES, core=CORE, stories=numbers)
+    assert again.intervals["micro_f1"] == score(gold, x, narratives=NAMES, core=CORE).intervals["micro_f1"]
+
+
 def test_other_articles_and_unknown_figures_are_refused():
     gold, x, y = data(30, 0.8, 0.6)
     with pytest.raises(InputError, match="the second model has no prediction of '7'"):

@@ -95,7 +95,9 @@ def articles():
 def recipe(base):
     from bondlore.train.recipe import Recipe
 
-    return Recipe(base=str(base), epochs=12, learning_rate=2e-3, head_learning_rate=5e-3, batch=4, folds=2)
+    return Recipe(
+        base=str(base), encoder="tuned", epochs=12, learning_rate=2e-3, head_learning_rate=5e-3, batch=4, folds=2
+    )
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from bondlore.taxonomy import Narrative, Taxonomy
 if TYPE_CHECKING:
     from bondlore.store.store import Store
     from bondlore.tag.tagger import Tagger
+    from bondlore.train.estimator import NarrativeClassifier as NarrativeClassifier
 
 __version__ = "0.1.0"
 
@@ -35,7 +36,12 @@ __all__ = [
 ]
 
 # Loaded when first asked for, so that `import bondlore` stays light.
-_LAZY = {"Tagger": "bondlore.tag.tagger", "Store": "bondlore.store.store"}
+# NarrativeClassifier needs `bondlore[train]` and is not in __all__, so that `from bondlore import *` works without.
+_LAZY = {
+    "Tagger": "bondlore.tag.tagger",
+    "Store": "bondlore.store.store",
+    "NarrativeClassifier": "bondlore.train.estimator",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,26 @@ from typing import Any
 from bondlore import resources
 from bondlore.errors import TaxonomyError
 
-__all__ = ["Edition", "Narrative", "Subject", "Taxonomy", "dump", "load", "parse"]
+__all__ = [
+    "Edition",
+    "Narrative",
+    "Subject",
+    "Taxonomy",
+    "derive",
+    "dump",
+    "identifier",
+    "load",
+    "parse",
+    "to_yaml",
+]
 
 _ID = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _MAX_BYTES = 1_000_000
+_MAX_ID = 41
+# Okabe and Ito's colours, those that stand out on white; then the same with dashes.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#555555")
+_DASHES = ("solid", "dashed", "dotted", "dashdot")
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,3 +291,49 @@ def dump(taxonomy: Taxonomy) -> dict[str, Any]:
         ],
         **({"history": former} if former else {}),
     }
+
+
+def identifier(label: str) -> str:
+    """The id a label gets: lower-case ASCII letters and digits, anything else an underscore; "" if nothing is left.
+
+    >>> identifier("Cost-push (wages)")
+    'cost_push_wages'
+    """
+    plain = unicodedata.normalize("NFKD", label).encode("ascii", "ignore").decode().lower()
+    out = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
+    if out[:1].isdigit():
+        out = f"n{out}"
+    return out[:_MAX_ID].rstrip("_")
+
+
+def derive(labels: Sequence[str], *, name: str = "derived", where: str = "labels") -> Taxonomy:
+    """A taxonomy whose narratives are these labels, in their order: all core, without definitions or a subject.
+
+    Raises TaxonomyError for a label no id can be made of, and for two labels that come to the same id.
+    """
+    entries: list[dict[str, str]] = []
+    seen: dict[str, str] = {}
+    for label in dict.fromkeys(labels):
+        key = identifier(label)
+        if not key or key == "none":
+            raise TaxonomyError(f"no id can be made of the label {label!r}", where=where, remedy="rename it")
+        if key in seen:
+            raise TaxonomyError(
+                f"the labels {seen[key]!r} and {label!r} come to the same id {key!r}", where=where, remedy="rename one"
+            )
+        seen[key] = label
+        k = len(entries)
+        looks = {"colour": _COLOURS[k % len(_COLOURS)], "dash": _DASHES[k // len(_COLOURS) % len(_DASHES)]}
+        entries.append({"id": key, "name": label.replace("_", " "), "definition": "", **looks})
+    return parse({"name": name, "version": "1", "narratives": entries}, where=where)
+
+
+def to_yaml(taxonomy: Taxonomy) -> str:
+    """The text of a taxonomy file that `load` reads back, empty lists left out."""
+    import yaml
+
+    data = dump(taxonomy)
+    data["narratives"] = [{k: v for k, v in n.items() if v not in ([], ())} for n in data["narratives"]]
+    if not any(data["subject"].values()):
+        del data["subject"]
+    return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110))

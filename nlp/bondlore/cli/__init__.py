@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "daily": ("daily", "ingest, yields, tag and report in one go, for cron"),
     "train": ("train", "labels to a model folder, in one command"),
     "evaluate": ("evaluate", "score a model on labelled articles"),
+    "export": ("export", "a model for transformers or only what tagging opens; push it to a hub"),
     "compare": ("compare", "two models on the same articles: which is better, if either"),
     "labels": ("labels", "check, convert and compare labels, and choose what to label next"),
     "search": ("search", "full-text search in the store"),

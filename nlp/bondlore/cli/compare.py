@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("b", metavar="MODEL_B", help="the same")
     p.add_argument("labels", metavar="LABELS", nargs="+", type=Path, help="articles neither model was trained on")
     p.add_argument("--figure", default="", metavar="F", help="decides (default core_micro_f1, else micro_f1)")
-    p.add_argument("--draws", type=positive, default=2000, help="bootstrap draws over articles (default 2000)")
+    p.add_argument("--draws", type=positive, default=2000, help="bootstrap draws over stories (default 2000)")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--json", action="store_true", help="machine-readable result")
     add_taxonomy(p)
@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
     from bondlore.train import labels
     from bondlore.train.compare import compare
     from bondlore.train.evaluate import gold_rows
+    from bondlore.train.split import stories
 
     taggers = [_tagger(name) for name in (args.a, args.b)]
     known = [t.taxonomy for t in taggers if t is not None]
@@ -63,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
         deciding=args.figure,
         draws=args.draws,
         seed=args.seed,
+        stories=stories(articles),
     )
     if args.json:
         print_json({"a": args.a, "b": args.b, **result.plain()})

@@ -85,7 +85,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="M", help="a model folder or hub name (default: the shipped model)")
 
 
-def add_taxonomy(parser: argparse.ArgumentParser) -> None:
+def add_taxonomy(parser: argparse._ActionsContainer) -> None:
     """--taxonomy FILE."""
     parser.add_argument("--taxonomy", metavar="FILE", help="a taxonomy of your own (default: the shipped one)")
 

@@ -11,10 +11,13 @@ from bondlore.cli.options import add_taxonomy, builder, positive
 from bondlore.clock import utc_now
 from bondlore.errors import MissingExtraError
 from bondlore.tag import bundle as bundles
+from bondlore.train.recipe import ENCODERS
 
 __all__ = ["parser", "run"]
 
 _EXAMPLE = """  bondlore train my-labels.jsonl --out models/mine
+  bondlore train flat.jsonl --taxonomy mine.yaml --out models/mine
+  bondlore train flat.csv --derive-taxonomy --predictions out-of-fold.jsonl --out models/mine
   bondlore train labels/*.jsonl --taxonomy mine.yaml --base path/to/encoder --recipe recipe.toml --out models/mine"""
 
 
@@ -28,10 +31,20 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--texts", metavar="ARCHIVE", nargs="+", type=Path, default=(), help="where keyed labels find their sentences"
     )
+    p.add_argument(
+        "--encoder",
+        choices=ENCODERS,
+        help="tuned, frozen (few labels; seconds), or auto: whichever does better on held-out folds (default auto)",
+    )
     p.add_argument("--epochs", type=positive, metavar="N", help="instead of the recipe's")
     p.add_argument("--folds", type=_folds, metavar="N", help="held-out folds for calibration; 0 skips them")
     p.add_argument("--seed", type=int, metavar="N", help="instead of the recipe's")
-    add_taxonomy(p)
+    p.add_argument(
+        "--predictions", type=Path, metavar="FILE", help="write what held-out folds' models say, for labels check"
+    )
+    which = p.add_mutually_exclusive_group()
+    add_taxonomy(which)
+    which.add_argument("--derive-taxonomy", action="store_true", help="the narratives are the labels that occur")
     return p
 
 
@@ -47,10 +60,17 @@ def run(args: argparse.Namespace) -> int:
     from bondlore.train import labels
     from bondlore.train.recipe import Recipe, read
 
-    narratives = taxonomy.load(args.taxonomy)
+    if args.derive_taxonomy:
+        from bondlore.train.labelling.derive import of_files
+
+        narratives = of_files(args.labels, name=args.out.name)
+    else:
+        narratives = taxonomy.load(args.taxonomy)
     articles = labels.read_all(args.labels, narratives, texts=args.texts)
     recipe = read(args.recipe) if args.recipe else Recipe()
-    given = {k: getattr(args, k) for k in ("base", "epochs", "folds", "seed") if getattr(args, k) is not None}
+    given = {
+        k: getattr(args, k) for k in ("base", "encoder", "epochs", "folds", "seed") if getattr(args, k) is not None
+    }
     recipe = replace(recipe, **given)
     if not recipe.base:
         recipe = replace(recipe, base=str(bundles.read(verify=()).folder / "encoder"))
@@ -58,6 +78,14 @@ def run(args: argparse.Namespace) -> int:
         from bondlore.train.run import train
     except ImportError as error:
         raise MissingExtraError("train", str(error.name)) from error
-    made = train(articles, narratives, recipe, args.out, now=utc_now(), sources=[p.name for p in args.labels])
+    made = train(
+        articles,
+        narratives,
+        recipe,
+        args.out,
+        now=utc_now(),
+        sources=[p.name for p in args.labels],
+        predictions=args.predictions,
+    )
     print(f"{made.id} in {args.out}")
     return 0

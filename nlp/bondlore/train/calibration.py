@@ -16,6 +16,7 @@ from bondlore.measure.coding import stance_scores
 from bondlore.measure.heldout import HeldOut, histograms
 from bondlore.tag.bundle import Calibration
 from bondlore.tag.rollup import ArticleCalibration, article_features, article_probability, verdict
+from bondlore.tag.subject import SubjectGate
 from bondlore.taxonomy import Taxonomy
 from bondlore.train.labels import LabelledArticle, digest
 
@@ -138,13 +139,14 @@ def count_errors(
 ) -> dict[str, Any]:
     """Article-level out-of-fold confusion of presence, support and rejection, by narrative.
 
-    `measure` corrects counted shares with it. Keys: tp, fp, fn, tn. Only articles labelled causal or topical count:
+    `measure` corrects counted shares with it. Keys: tp, fp, fn, tn. Only articles on the subject count:
     shares are taken over articles on the subject, and easy negatives would make the false-positive rate too small.
     `sentences` is their mean length: in much longer articles false alarms are more frequent than these counts say.
     """
     counts = {n: {s: dict.fromkeys(("tp", "fp", "fn", "tn"), 0) for s in _SERIES} for n in taxonomy}
     threshold = np.asarray(calibration.threshold)
-    on_subject = {i: pair for i, pair in logits.items() if articles[i].gate in ("causal", "topical")}
+    about = SubjectGate(taxonomy.subject)
+    on_subject = {i: pair for i, pair in logits.items() if _on_subject(articles[i], about)}
     for i, (presence, stance) in on_subject.items():
         read = np.array([[bool(s)] for s in articles[i].sentences])
         p = read * _sigmoid(np.asarray(calibration.slope) * presence + np.asarray(calibration.intercept))
@@ -195,7 +197,8 @@ def held_out_scores(
     Probabilities and verdicts as `Tagger` would give them, of the same articles that `count_errors` counts.
     """
     threshold = np.asarray(calibration.threshold)
-    used = [i for i in logits if articles[i].gate in ("causal", "topical")]
+    about = SubjectGate(taxonomy.subject)
+    used = [i for i in logits if _on_subject(articles[i], about)]
     shape = (len(used), len(taxonomy))
     said, true = np.zeros(shape, np.int8), np.zeros(shape, np.int8)
     probabilities = np.zeros(shape)
@@ -218,6 +221,13 @@ def held_out_scores(
         digest([articles[i] for i in used])[:12],
         stances={n: dict(zip(_SERIES[1:], some[1:], strict=True)) for n, some in made.items()},
     )
+
+
+def _on_subject(article: LabelledArticle, about: SubjectGate) -> bool:
+    """As its row says; a row that says nothing (flat ones do not) as tagging would."""
+    if article.gate:
+        return article.gate in ("causal", "topical")
+    return bool(article.labels) or about(article.sentences) == "topical"
 
 
 _SERIES = ("presence", "support", "rejection")

@@ -82,7 +82,7 @@ model: agreement between such annotators is consistency, not human agreement.
 {rows}
 
 ## Training
-Base `{recipe["base"]}`, {recipe["epochs"]} epochs, learning rate {recipe["learning_rate"]}, seed {recipe["seed"]};
+{_taught(bundle.training)}
 {how.format(**recipe)} Exported in
 {parity["precision"]}; int8 against fp32: probabilities differ by {parity["mean_difference"]} on average, every
 label agrees on {parity["agreement"]:.2%} of sentences.
@@ -99,6 +99,18 @@ Counting its positives gives biased shares: `bondlore share` corrects them with 
 `bondlore.json`, which hold for articles like those it was trained on.
 """
     atomic.write_text(path, text)
+
+
+def _taught(training: Mapping[str, Any]) -> str:
+    recipe, way = training["recipe"], training.get("way") or {}
+    if way.get("encoder") == "frozen":
+        how = f"left as it is under logistic regressions (strength {way['strength']})"
+    else:
+        how = f"{recipe['epochs']} epochs, learning rate {recipe['learning_rate']}"
+    figures = way.get("held_out_micro_f1") or {}
+    both = ", ".join(f"{k} {v:.3f}" for k, v in figures.items())
+    tried = f"; held-out micro-F1, thresholds fitted on the same folds: {both}" if len(figures) > 1 else ""
+    return f"Base `{recipe['base']}`, {how}{tried}; seed {recipe['seed']};"
 
 
 def figures_table(results: Mapping[str, Mapping[str, Any]]) -> str:

@@ -1,8 +1,8 @@
 """Two models on the same articles: a paired bootstrap, and no winner inside the noise.
 
-Every draw resamples articles once and scores both models on them, so that what makes an article hard for both cancels
-(Efron and Tibshirani 1993, ch. 16; for such figures Berg-Kirkpatrick, Burkett and Klein 2012). The verdict rests on one
-figure, named before looking: among twenty figures one differs by chance.
+Every draw resamples stories (articles that share a sentence) once and scores both models on them, so that what makes an
+article hard for both cancels (Efron and Tibshirani 1993, ch. 16; for such figures Berg-Kirkpatrick, Burkett and Klein
+2012). The verdict rests on one figure, named before looking: among twenty figures one differs by chance.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from bondlore.errors import InputError
-from bondlore.train.figures import counts, figures_of
+from bondlore.train.figures import counts, figures_of, joined
 
 __all__ = ["Comparison", "Difference", "compare"]
 
-_FEWEST = 20  # articles, below which a bootstrap interval is too narrow to trust
+_FEWEST = 20  # stories, below which a bootstrap interval is too narrow to trust
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,12 @@ def compare(
     deciding: str = "",
     draws: int = 2000,
     seed: int = 0,
+    stories: Sequence[int] = (),
 ) -> Comparison:
     """Compare predictions `a` and `b`, in the form of `figures.score`, on every article of `gold`.
 
     `deciding` is the figure the verdict rests on (default core_micro_f1, or micro_f1 without core narratives).
+    `stories` as in `figures.score`.
     Figures undefined for either model, or in half the draws, are left out. Raises InputError for predictions of other
     articles, and for a deciding figure that is unknown or undefined here.
     """
@@ -74,8 +76,11 @@ def compare(
                 remedy="compare on the same articles",
             )
     which = np.array([n in core for n in narratives])
-    each = [np.stack([counts(g, predicted[key], narratives) for key, g in gold.items()]) for predicted in (a, b)]
-    n = len(gold)
+    each = [
+        joined(np.stack([counts(g, predicted[key], narratives) for key, g in gold.items()]), stories)
+        for predicted in (a, b)
+    ]
+    n = len(each[0])
     weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=draws)
     point = [figures_of(e.sum(axis=0)[None], narratives, which) for e in each]
     drawn = [figures_of(np.tensordot(weights, e, axes=1), narratives, which) for e in each]
@@ -95,13 +100,13 @@ def compare(
         known = ", ".join(found)
         raise InputError(f"the figure {deciding!r} is not defined here", where="--figure", remedy=f"use one of {known}")
     winner, reason = _verdict(found[deciding], deciding, n)
-    return Comparison(n, deciding, winner, reason, found)
+    return Comparison(len(gold), deciding, winner, reason, found)
 
 
-def _verdict(d: Difference, figure: str, articles: int) -> tuple[str, str]:
+def _verdict(d: Difference, figure: str, stories: int) -> tuple[str, str]:
     span = f"{figure} differs by {d.difference:+.3f} ({d.low:+.3f} to {d.high:+.3f})"
-    if articles < _FEWEST:
-        return "", f"{span}, on {articles} articles: too few to tell, {_FEWEST} are needed"
+    if stories < _FEWEST:
+        return "", f"{span}, on {stories} stories: too few to tell, {_FEWEST} are needed"
     if d.low <= 0 <= d.high:
         return "", f"{span}: inside the noise"
     better = d.low > 0

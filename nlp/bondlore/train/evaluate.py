@@ -11,6 +11,7 @@ from bondlore.tag.tagger import Tagger
 from bondlore.taxonomy import Taxonomy
 from bondlore.train.figures import Figures, score
 from bondlore.train.labels import LabelledArticle
+from bondlore.train.split import stories
 
 __all__ = ["baseline", "baseline_predictions", "figures", "gold_rows", "predictions"]
 
@@ -46,7 +47,9 @@ def figures(
     draws: int = 1000,
 ) -> Figures:
     """All figures of `train.figures` for predictions by article id, with bootstrap intervals."""
-    return score(gold_rows(articles), found, narratives=taxonomy.ids, core=taxonomy.core, draws=draws)
+    return score(
+        gold_rows(articles), found, narratives=taxonomy.ids, core=taxonomy.core, draws=draws, stories=stories(articles)
+    )
 
 
 def baseline(

@@ -74,6 +74,8 @@ def save_encoder(model: SentenceTagger, folder: Path) -> list[str]:
     with _quiet():
         model.encoder.save_pretrained(folder / "encoder", state_dict=half, max_shard_size=_SHARD)
     head = {k: v.detach().contiguous() for k, v in model.state_dict().items() if not k.startswith("encoder.")}
+    if model.unit:
+        head["unit"] = torch.ones(1)
     save_file(head, str(folder / "head.safetensors"))
     for path in folder.rglob("*.safetensors"):
         path.chmod(0o644)  # safetensors writes for its owner alone; a model folder is there to be read

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Figures", "counts", "figures_of", "score"]
+__all__ = ["Figures", "counts", "figures_of", "joined", "score"]
 
 _MIN_GOLD = 10
 _ECE_FLOOR, _ECE_BINS = 0.02, 10
@@ -32,7 +32,7 @@ _ECE_FLOOR, _ECE_BINS = 0.02, 10
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Point figures, their 95% intervals (percentile bootstrap over articles), and what they were counted on."""
+    """Point figures, their 95% intervals (percentile bootstrap over stories), and what they were counted on."""
 
     values: dict[str, float]
     intervals: dict[str, tuple[float, float]]
@@ -54,17 +54,23 @@ def score(
     core: Sequence[str],
     draws: int = 1000,
     seed: int = 0,
+    stories: Sequence[int] = (),
 ) -> Figures:
-    """Score predictions. `draws=0` skips the intervals."""
+    """Score predictions. `draws=0` skips the intervals.
+
+    `stories`: a story number for each gold article, in order; the bootstrap draws stories whole, because ten copies of
+    a wire report are one piece of evidence. Without it each article is its own.
+    """
     each = np.stack([counts(g, predicted.get(i, {}), narratives) for i, g in gold.items()])
     which = np.array([n in core for n in narratives])
     values = figures_of(each.sum(axis=0)[None], narratives, which)
     point = {k: float(v[0]) for k, v in values.items()}
     intervals = {}
     if draws:
+        units = joined(each, stories)
         rng = np.random.default_rng(seed)
-        weights = rng.multinomial(len(each), np.full(len(each), 1 / len(each)), size=draws)
-        sampled = np.tensordot(weights, each, axes=1)
+        weights = rng.multinomial(len(units), np.full(len(units), 1 / len(units)), size=draws)
+        sampled = np.tensordot(weights, units, axes=1)
         for name, v in figures_of(sampled, narratives, which).items():
             finite = v[np.isfinite(v)]
             if len(finite) > draws // 50:
@@ -97,6 +103,17 @@ def counts(gold: Mapping[str, Any], predicted: Mapping[str, Any], narratives: Se
         p_article |= set(p)
     for n in (g_article | p_article) & set(column):
         _tally(out[size + column[n]], n in g_article, n in p_article)
+    return out
+
+
+def joined(each: NDArray[np.int64], stories: Sequence[int]) -> NDArray[np.int64]:
+    """Counts [articles, …] summed by story, in order of their first article; as they are without `stories`."""
+    if not len(stories):
+        return each
+    first: dict[int, int] = {}
+    rows = [first.setdefault(s, len(first)) for s in stories]
+    out = np.zeros((len(first), *each.shape[1:]), dtype=each.dtype)
+    np.add.at(out, rows, each)
     return out
 
 
@@ -143,8 +160,8 @@ def _calibration(
     total = 0
     for key, g in gold.items():
         scores = predicted.get(key, {}).get("scores") or {}
-        for i in range(len(g["sentences"])):
-            total += 1
+        for i, sentence in enumerate(g["sentences"]):
+            total += bool(sentence)  # an empty title is no sentence, and is given no probability
             for n, v in scores.get(str(i), {}).items():
                 y = n in g.get("labels", {}).get(str(i), {})
                 cell = sums.setdefault(n, [0.0, 0.0])

@@ -76,7 +76,9 @@ def build(narratives: int, recipe: Recipe, *, head: Path | None = None) -> Sente
     if head is not None:
         from safetensors.torch import load_file
 
-        model.load_state_dict(load_file(str(head)), strict=False)
+        weights = load_file(str(head))
+        model.unit = weights.pop("unit", None) is not None
+        model.load_state_dict(weights, strict=False)
     return model
 
 
@@ -213,7 +215,7 @@ def _loss(model: SentenceTagger, batch: Batch, chosen: Sequence[Example], recipe
     soft = target * (1 - recipe.soften) + recipe.soften * 0.02
     each = entropy(presence.float(), soft, reduction="none") * batch.valid[..., None]
     sides = entropy(stance.float(), reject, reduction="none") * target
-    return each.sum() / batch.valid.sum() + recipe.stance_weight * sides.sum() / target.sum().clamp(min=1)
+    return each.sum() / batch.valid.sum().clamp(min=1) + recipe.stance_weight * sides.sum() / target.sum().clamp(min=1)
 
 
 def _parameter_groups(model: SentenceTagger, recipe: Recipe) -> list[dict[str, Any]]:

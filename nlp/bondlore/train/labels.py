@@ -14,12 +14,12 @@ from typing import Any
 from bondlore.article import content_id, normalise
 from bondlore.errors import LabelError
 from bondlore.progress import say
-from bondlore.taxonomy import Taxonomy
+from bondlore.taxonomy import Taxonomy, identifier
 from bondlore.train.labelled import FIELDS, LabelledArticle, further
 from bondlore.train.labelling.forms import native_rows
-from bondlore.train.labelling.spans import stances
+from bondlore.train.labelling.spans import NOTHING, stances
 
-__all__ = ["LabelledArticle", "digest", "fingerprints", "parse", "read", "read_all"]
+__all__ = ["LabelledArticle", "digest", "fingerprints", "flat_labels", "parse", "read", "read_all"]
 
 _LONGEST = 100_000  # characters of a sentence: longer ones are texts that nobody split
 _HALF = re.compile("[\ud800-\udfff]")  # a surrogate without its other half, which no UTF-8 can hold
@@ -122,6 +122,26 @@ def digest(articles: Sequence[LabelledArticle]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+def _canonical(label: str, taxonomy: Taxonomy) -> str:
+    """A flat label as `spans.stances` reads it, written as its author likes where its id is in the taxonomy."""
+    narrative, colon, stance = label.rpartition(":")
+    if not colon or (stance not in _STANCES and narrative not in taxonomy):
+        narrative, stance = label, ""
+    if narrative.casefold() == NOTHING:
+        return NOTHING
+    if narrative not in taxonomy and identifier(narrative) in taxonomy:
+        narrative = identifier(narrative)
+    return f"{narrative}:{stance}" if stance else narrative
+
+
+def flat_labels(given: object) -> list[str]:
+    """The labels of a flat row, a list or one string, without empty ones. Raises TypeError."""
+    items = [given] if isinstance(given, str) else given or []
+    if not isinstance(items, list):
+        raise TypeError("not a list")
+    return [text for x in items if x is not None and (text := str(x).strip())]
+
+
 def parse(row: Mapping[str, Any], taxonomy: Taxonomy, where: str) -> LabelledArticle:
     """A row, checked; `labels: null` makes an article that nobody has labelled yet.
 
@@ -139,7 +159,7 @@ def parse(row: Mapping[str, Any], taxonomy: Taxonomy, where: str) -> LabelledArt
     if stamp and stamp != taxonomy.stamp:
         remedy = "carry them over with bondlore labels map, or pass the --taxonomy they were made under"
         raise fail(f"labelled under {stamp}, not {taxonomy.stamp}", remedy)
-    sentences, labels = _parts(row, fail, where)
+    sentences, labels = _parts(row, taxonomy, fail, where)
     checked: dict[int, dict[str, str]] = {}
     for key, carried in (labels or {}).items():
         number = str(key)
@@ -152,7 +172,8 @@ def parse(row: Mapping[str, Any], taxonomy: Taxonomy, where: str) -> LabelledArt
         for narrative, stance in carried.items():
             if narrative not in taxonomy:
                 known = ", ".join(taxonomy)
-                raise fail(f"unknown narrative {narrative!r} in sentence {key}", f"the taxonomy has {known}")
+                remedy = f"the taxonomy has {known}; `bondlore labels taxonomy` makes one of your labels"
+                raise fail(f"unknown narrative {narrative!r} in sentence {key}", remedy)
             if stance not in _STANCES:
                 raise fail(f"unknown stance {stance!r} in sentence {key}", "use support or reject")
         checked[int(number)] = dict(carried)
@@ -177,7 +198,7 @@ def parse(row: Mapping[str, Any], taxonomy: Taxonomy, where: str) -> LabelledArt
 
 
 def _parts(
-    row: Mapping[str, Any], fail: Callable[[str, str], LabelError], where: str
+    row: Mapping[str, Any], taxonomy: Taxonomy, fail: Callable[[str, str], LabelError], where: str
 ) -> tuple[list[str], dict[str, Any] | None]:
     """Sentences and labels by sentence (None: not labelled yet), of native and flat rows alike."""
     labels: Any = row["labels"]
@@ -190,10 +211,13 @@ def _parts(
     elif isinstance(row.get("text"), str):
         # flat rows: one sentence without a title
         sentences = ["", row["text"]]
-        flat = [labels] if labels and isinstance(labels, str) else labels or (None if labels is None else [])
-        if flat is not None and not isinstance(flat, (list, dict)):
-            raise fail("'labels' is not a list", 'e.g. ["a", "b"]')
-        labels = {"1": stances(flat, where)} if isinstance(flat, list) else flat and {"1": flat}
+        if isinstance(labels, dict):
+            labels = {"1": labels} if labels else {}
+        elif labels is not None:
+            try:
+                labels = {"1": stances([_canonical(x, taxonomy) for x in flat_labels(labels)], where)}
+            except TypeError:
+                raise fail("'labels' is not a list", 'e.g. ["a", "b"]') from None
     else:
         raise fail("the row has neither 'sentences' nor 'text'", "see corpus/labels/README.md for the form")
     for i, sentence in enumerate(sentences):

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from bondlore.errors import ModelError
 
@@ -21,11 +22,15 @@ __all__ = ["Batch", "SentenceTagger", "collate", "load_encoder"]
 
 
 class SentenceTagger(nn.Module):
-    """Encoder + pooling + heads. `encoder` is any Hugging Face encoder with `last_hidden_state`."""
+    """Encoder + pooling + heads. `encoder` is any Hugging Face encoder with `last_hidden_state`.
 
-    def __init__(self, encoder: Any, narratives: int, dropout: float = 0.1) -> None:
+    `unit`: the heads see a sentence's mean and its separator's state each at length one. A sentence encoder says what
+    it means by direction, and with few labels length only misleads.
+    """
+
+    def __init__(self, encoder: Any, narratives: int, dropout: float = 0.1, *, unit: bool = False) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self.unit = encoder, unit
         width = encoder.config.hidden_size
         self.dropout = nn.Dropout(dropout)
         self.presence = nn.Linear(2 * width, narratives)
@@ -44,14 +49,19 @@ class SentenceTagger(nn.Module):
 
     def heads(self, states: Tensor, pool: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
         """The part after the encoder, on token states [batch, tokens, width]."""
-        states = states.float()
-        pooled = self.dropout(torch.cat([pool @ states, last @ states], dim=-1))
+        pooled = self.dropout(self.pooled(states, pool, last))
         return self.presence(pooled), self.denial(pooled) + self.stance(pooled)
+
+    def pooled(self, states: Tensor, pool: Tensor, last: Tensor) -> Tensor:
+        """What the heads see of each sentence: [batch, sentences, 2 * width]."""
+        states = states.float()
+        parts = [pool @ states, last @ states]
+        return torch.cat([functional.normalize(p, dim=-1) for p in parts] if self.unit else parts, dim=-1)
 
 
 @dataclass(slots=True)
 class Batch:
-    """Padded tensors of a few windows; `valid` [batch, sentences] marks real sentences."""
+    """Padded tensors of a few windows; `valid` [batch, sentences] marks sentences that have words."""
 
     input_ids: Tensor
     attention_mask: Tensor
@@ -74,14 +84,17 @@ def collate(windows: list[Any], pad: int) -> Batch:
         for s, (start, end) in enumerate(window.spans):
             pool[b, s, start:end] = 1.0 / (end - start)
             last[b, s, end - 1] = 1.0
-            valid[b, s] = True
+            valid[b, s] = end - start > 1  # alone its separator: an empty title, which nothing should be learnt from
     return Batch(ids, mask, pool, last, valid)
 
 
 def load_encoder(base: str | Path) -> Any:
     """A Hugging Face encoder in fp32, by folder or hub name, from safetensors only. Raises ModelError."""
     from transformers import AutoConfig, AutoModel
+    from transformers.utils import logging
 
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()  # a report that the pooler, which is dropped below, was not in the file
     try:
         config = AutoConfig.from_pretrained(str(base))
         # Attention dropout draws a random number for every pair of tokens: on a CPU that alone is most of a
@@ -98,6 +111,8 @@ def load_encoder(base: str | Path) -> Any:
         reason = " ".join(str(error).split())[:200]
         remedy = "pass --base a folder with a Hugging Face encoder in safetensors, or a hub name"
         raise ModelError(f"cannot be loaded as an encoder ({reason})", where=str(base), remedy=remedy) from error
+    finally:
+        logging.set_verbosity(level)
     if hasattr(encoder, "pooler"):
         encoder.pooler = None  # unused, and it would travel with the weights
     return encoder

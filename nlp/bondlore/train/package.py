@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,11 @@ _SAMPLE = 150  # windows on which the exported model is compared with fp32
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """How a network came about, for its manifest and card. `seen`: fingerprints of what its base was trained on."""
+    """How a network came about, for its manifest and card.
+
+    `seen`: fingerprints of what its base was trained on. `way`: was the encoder tuned, and the held-out figures that
+    decided it.
+    """
 
     taxonomy: Taxonomy
     recipe: Recipe
@@ -39,6 +43,7 @@ class Made:
     sources: tuple[str, ...]
     seen: frozenset[str]
     now: datetime
+    way: dict[str, Any] = field(default_factory=dict)
 
 
 def package(
@@ -76,6 +81,7 @@ def package(
             scores=made.scores,
             training={
                 "recipe": made.recipe.plain(),
+                "way": made.way,
                 "labels": {
                     "sha256": label_files.digest(articles),
                     "articles": len(articles),

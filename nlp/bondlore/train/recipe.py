@@ -10,14 +10,19 @@ from typing import Any
 from bondlore.errors import InputError
 from bondlore.tag.windows import WindowPlan
 
-__all__ = ["Recipe", "read"]
+__all__ = ["ENCODERS", "Recipe", "read"]
+
+ENCODERS = ("auto", "tuned", "frozen")
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """Defaults are those of the shipped model; models/README.md says what was tried.
 
-    `base`: folder or hub name of a Hugging Face encoder. `epochs`: passes over the labels.
+    `base`: folder or hub name of a Hugging Face encoder. `encoder`: `tuned` trains it with the heads, `frozen` leaves
+    it as it is under logistic regressions (seconds; for few labels), `auto` ships what does better on the held-out
+    folds; a base that knows these narratives already, `soup`, `holdout` and large sets are tuned. `epochs`: passes
+    over the labels.
     `learning_rate` is the top layer's; each layer below has `layer_decay` times the one above it.
     `batch`: windows a step. `folds`: held-out folds for calibration and thresholds (0 skips them, and
     leaves the model uncalibrated). `combine`: `refit` trains once more on everything; `soup` averages the
@@ -34,6 +39,7 @@ class Recipe:
     """
 
     base: str = ""
+    encoder: str = "auto"
     epochs: int = 5
     learning_rate: float = 1e-4
     head_learning_rate: float = 1e-3
@@ -72,6 +78,12 @@ def read(path: Path | str) -> Recipe:
     window = data.pop("window", {})
     if data.get("combine", "soup") not in ("soup", "refit", "holdout"):
         raise InputError(f"combine is {data['combine']!r}", where=str(path), remedy="use soup, refit or holdout")
+    if data.get("encoder", "auto") not in ENCODERS:
+        raise InputError(
+            f"encoder is {data['encoder']!r}",
+            where=str(path),
+            remedy=f"use {', '.join(ENCODERS[:-1])} or {ENCODERS[-1]}",
+        )
     for name in ("average", "replay", "base_share"):
         value = data.get(name, 0.0)
         if not isinstance(value, (int, float)) or not 0 <= value <= 1:

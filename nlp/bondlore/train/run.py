@@ -17,6 +17,7 @@ from bondlore.tag.bundle import Bundle, Calibration
 from bondlore.taxonomy import Taxonomy
 from bondlore.train import labels as label_files
 from bondlore.train.labels import LabelledArticle
+from bondlore.train.predictions import from_logits, write_predictions
 from bondlore.train.recipe import Recipe
 from bondlore.train.split import folds, unrelated
 
@@ -34,10 +35,13 @@ def train(
     *,
     now: datetime,
     sources: Sequence[str] = (),
+    predictions: Path | None = None,
     report: Callable[[str], None] = say,
 ) -> Bundle:
     """Train on `articles` and write a model folder at `out`, complete or not at all.
 
+    `predictions`: a file for what the held-out folds' models say of the articles, in the form of
+    `evaluate --predictions`; `labels check --predictions` finds likely label errors with it.
     Raises LabelError when the labels cannot teach anything, ModelError when the base cannot be loaded or
     the exported model strays from fp32.
     """
@@ -49,7 +53,7 @@ def train(
         import torch
 
         from bondlore.train import calibration as calibrating
-        from bondlore.train import fit
+        from bondlore.train import choice, fit
         from bondlore.train.checkpoint import Checkpoints
         from bondlore.train.package import Made, package
     except ImportError as error:
@@ -57,7 +61,8 @@ def train(
     torch.set_num_threads(recipe.threads or len(os.sched_getaffinity(0)))
     reader = _reader(recipe.base)
     data = fit.examples(articles, reader, taxonomy, recipe)
-    report(f"train: {len(articles)} articles, {sum(len(a.sentences) for a in articles)} sentences, {len(data)} windows")
+    words = sum(bool(s) for a in articles for s in a.sentences)
+    report(f"train: {len(articles)} articles, {words} sentences, {len(data)} windows")
 
     seen = _seen_by(recipe.base)
     fresh = {i for i, key in enumerate(label_files.fingerprints(articles)) if key not in seen}
@@ -70,12 +75,16 @@ def train(
             remedy="pass the encoder/ of a model trained on this taxonomy, or set base_share = 0",
         )
 
+    probe: choice.Probe | None = None
+
     def one(chosen: set[int], seed: int, name: str, *, recipe: Recipe = recipe, start: Any = None) -> Any:
         def after(epoch: int, loss: float) -> None:
             report(f"train: {name}, epoch {epoch + 1}/{recipe.epochs}, loss {loss:.4f}")
 
         if start is None and head is not None:
             start = fit.build(len(taxonomy), recipe, head=head)
+        elif start is None and probe is not None:
+            start = probe.model(chosen)
         part = [e for e in data if e.article in chosen]
         known = everything - fresh
         return fit.fit(part, reader, len(taxonomy), recipe, seed=seed, after_epoch=after, start=start, seen=known)
@@ -94,9 +103,19 @@ def train(
             " they are left out of calibration"
         )
     held_out: dict[int, Any] = {}
+    untuned: dict[int, Any] = {}
+    few = sum(bool(s) for a in articles for s in a.sentences) <= choice.MOST
+    if (
+        head is None
+        and recipe.combine == "refit"
+        and (recipe.encoder == "frozen" or (recipe.encoder == "auto" and few))
+    ):
+        report("train: reading every sentence with the encoder as it is")
+        probe = choice.Probe(recipe, data, articles, reader, taxonomy)
+        untuned = probe.choose(parts, fresh)
     states: list[dict[str, Any]] = []
     kept = Checkpoints(out, articles, taxonomy, recipe)
-    for number, fold in enumerate(parts):
+    for number, fold in enumerate(parts if probe is None or recipe.encoder != "frozen" else ()):
         name = f"fold {number + 1}/{recipe.folds}" if recipe.combine != "holdout" else "all but the held-out fold"
         if (found := kept.load(number)) is None:
             model = one(everything - set(fold), recipe.seed + number, name)
@@ -107,9 +126,18 @@ def train(
         states.append(found[0])
         held_out |= {i: pair for i, pair in found[1].items() if i in fresh}
     held_out = dict(sorted(held_out.items()))  # sums must not depend on what was resumed
+    way = _choose(recipe, probe, untuned, held_out, articles, taxonomy)
+    if way["encoder"] == "frozen":
+        held_out, states = untuned, []
+    if probe is not None:
+        told = ", ".join(f"{k} {v:.3f}" for k, v in way["held_out_micro_f1"].items())
+        report(f"train: held-out micro-F1: {told or 'not measured'}; shipping the {way['encoder']} encoder")
+    said = held_out
     if parts and len(held_out) < _FEWEST_HELD_OUT:
-        few = f"only {len(held_out)} held-out articles are new to the base"
-        report(f"train: warning: {few}; the model stays uncalibrated (it takes {_FEWEST_HELD_OUT})")
+        report(
+            f"train: warning: only {len(held_out)} held-out articles are new to the base; the model stays uncalibrated"
+            f" (it takes {_FEWEST_HELD_OUT})"
+        )
         held_out = {}
     continued = _home(recipe.base) if recipe.base_share else None
     if not held_out:
@@ -122,7 +150,11 @@ def train(
     if held_out and continued is not None:
         confusion = calibrating.added(continued.confusion, confusion)
     scores = calibrating.held_out_scores(held_out, articles, taxonomy, settled).to_dict() if held_out else {}
-    if states and recipe.combine == "holdout":
+    if predictions is not None:
+        write_predictions(predictions, from_logits(said, articles, settled, taxonomy.ids))
+    if probe is not None and way["encoder"] == "frozen":
+        model = probe.model(everything)
+    elif states and recipe.combine == "holdout":
         model = fit.build(len(taxonomy), recipe)
         model.load_state_dict(states[0])
         model.eval()
@@ -147,7 +179,7 @@ def train(
         articles,
         data,
         reader,
-        Made(taxonomy, recipe, settled, confusion, scores, tuple(sources), frozenset(seen), now),
+        Made(taxonomy, recipe, settled, confusion, scores, tuple(sources), frozenset(seen), now, way),
         out,
         report=report,
     )
@@ -165,6 +197,25 @@ def _check(articles: Sequence[LabelledArticle], taxonomy: Taxonomy) -> None:
         raise LabelError("no sentence carries any narrative", remedy="label some sentences")
     if missing := [n for n in taxonomy if n not in seen]:
         say(f"train: warning: no example of {', '.join(missing)}; the model will never find it")
+
+
+def _choose(
+    recipe: Recipe,
+    probe: Any,
+    untuned: dict[int, Any],
+    tuned: dict[int, Any],
+    articles: Sequence[LabelledArticle],
+    taxonomy: Taxonomy,
+) -> dict[str, Any]:
+    """Which encoder ships and why, for the model's record: without a comparison the one that was trained."""
+    from bondlore.train.choice import micro_f1
+
+    pairs = {"frozen": untuned, "tuned": tuned} if probe is not None else {}
+    figures = {k: round(micro_f1(v, articles, taxonomy), 4) for k, v in pairs.items() if v}
+    chosen = max(figures, key=lambda k: figures[k]) if figures else "tuned"  # a tie goes to the frozen one
+    if probe is not None and recipe.encoder == "frozen":
+        chosen = "frozen"
+    return {"encoder": chosen, "held_out_micro_f1": figures, "strength": probe.strength if probe is not None else None}
 
 
 def _reader(base: str) -> Any:

@@ -11,6 +11,7 @@ __all__ = ["parser", "run"]
 
 _ACTIONS = {
     "check": "find what would make training wrong, with file and row",
+    "taxonomy": "make a taxonomy file of the labels you use",
     "convert": "from one form into another: Label Studio, doccano, Argilla, CSV, data sets",
     "map": "carry labels over from a former version of the taxonomy, by its recorded history",
     "suggest": "which articles to label next, for training or for an audit, and why each",

@@ -30,7 +30,7 @@ def arguments(p: argparse.ArgumentParser) -> None:
         "--predictions",
         type=Path,
         metavar="FILE",
-        help="scores as evaluate --predictions writes them, of a model that has not seen these labels: doubtful labels",
+        help="scores of models that have not seen these labels (--predictions of train or evaluate): doubtful labels",
     )
     p.add_argument(
         "--doubts",
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     counts = Counter((n, stance) for a in articles for carried in a.labels.values() for n, stance in carried.items())
     summary: dict[str, Any] = {
         "articles": len(articles),
-        "sentences": sum(len(a.sentences) for a in articles),
+        "sentences": sum(bool(s) for a in articles for s in a.sentences),
         "labelled_sentences": sum(len(a.labels) for a in articles),
         "stories": len(set(stories(articles))),
         "narratives": {n: {s: counts[n, s] for s in ("support", "reject")} for n in narratives},
