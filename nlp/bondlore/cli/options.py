@@ -22,6 +22,7 @@ __all__ = [
     "database",
     "mapping",
     "parse_day",
+    "parse_span",
     "positive",
     "print_json",
 ]
@@ -96,6 +97,14 @@ def parse_day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not a date; write YYYY-MM-DD") from error
+
+
+def parse_span(text: str) -> tuple[date, date]:
+    """An argparse type: FROM:TO, both days included."""
+    start, _, end = text.partition(":")
+    if not end or parse_day(start) > parse_day(end):
+        raise argparse.ArgumentTypeError(f"{text!r} is no span; write 2025-03-01:2025-05-31")
+    return parse_day(start), parse_day(end)
 
 
 def mapping(text: str | None) -> dict[str, str] | None:

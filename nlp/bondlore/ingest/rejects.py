@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 
 from bondlore.ingest.archive import Reject
+from bondlore.spreadsheet import csv_cell
 
 __all__ = ["RejectsFile"]
 
@@ -33,7 +34,7 @@ class RejectsFile:
         if len(self.first) < _SHOWN:
             self.first.append(reject)
         if self._writer:
-            safe = [text.encode("utf-8", "replace").decode() for text in (reject.path, reject.reason)]
+            safe = [csv_cell(text.encode("utf-8", "replace").decode()) for text in (reject.path, reject.reason)]
             self._writer.writerow((safe[0], reject.row, safe[1]))
 
     def flush(self) -> None:

@@ -89,12 +89,12 @@ def models(connection: Connection) -> dict[str, int]:
 
 
 def tagged(database: Database, *, model: str | None, taxonomy: Taxonomy) -> pa.Table:
-    """Every tagging of one model as a table of `tagging.schema`, by (published_at nulls last, id).
+    """Every tagging of one model by (published_at nulls last, id): `tagging.schema`, then `published_confidence`.
 
     Without `model`, the one most recently used; no taggings at all give an empty table. Raises StoreError for a model
     that tagged nothing while others did.
     """
-    form = records.schema(taxonomy.ids)
+    form = records.schema(taxonomy.ids).append(pa.field("published_confidence", pa.string()))
     with database.read() as connection:
         known = models(connection)
         if model is not None and known and model not in known:
@@ -118,6 +118,7 @@ def _joined(model: str) -> Select[Any]:
     return (
         select(
             *article.c["id", "url", "publisher", "title", "published_at", "published_precision", "first_seen_at"],
+            article.c.published_confidence,
             sql.coalesce(leader.c.id, article.c.id).label("cluster"),
             *columns,
         )
