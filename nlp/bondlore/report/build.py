@@ -39,6 +39,7 @@ __all__ = ["TENORS", "build_report", "up_to"]
 TENORS = ("2Y", "10Y", "30Y")
 _LEAST_DAYS = 28  # a chart of one week still shows a month of yields
 _DAYS_OF_STORIES = 7
+_SOME = 0.005  # a lower end that is written as 0 speaks for nothing
 _FEW = 0.05  # a story below this share counts as absent before or after a clear change
 Day = date  # inside `build_report` the parameter `date` hides the type
 
@@ -89,7 +90,7 @@ def build_report(
         version=VERSION,
         stamp=stamp,
         date=date,
-        cutoff=f"{calendar.CUTOFF:%H:%M} New York, {words.day(date, year=True)}",
+        cutoff=f"{calendar.CUTOFF:%H:%M} New York, {words.day(_last_news_day(date), year=True)}",
         model=clean(model, 120),
         taxonomy=f"{clean(taxonomy.name, 60)} {clean(taxonomy.version, 20)} ({taxonomy.digest})",
         method=", ".join(sorted(series.assumptions)),
@@ -113,6 +114,12 @@ def build_report(
         claims_not=CLAIMS_NOT,
         **measured,
     )
+
+
+def _last_news_day(day: date) -> date:
+    """`day`, or before a weekend or holiday the bond business day whose cut-off was the last."""
+    last: date = calendar.business_days(day - timedelta(days=14), day)[-1].item()
+    return last
 
 
 def _in_sample(given: Sequence[tuple[Day, Day]], start: date, end: date) -> tuple[Span, ...]:
@@ -229,7 +236,7 @@ def _trend(now: Point | None, week: _Before, month: _Before) -> tuple[str, int]:
 
 def _standing(now: Point | None, denied: Point | None) -> str:
     """`NarrativeRow.standing`."""
-    if now is None or now.share is None or denied is None or not denied.share or not denied.low:
+    if now is None or now.share is None or denied is None or not denied.share or (denied.low or 0.0) < _SOME:
         return ""
     return "mostly denied" if denied.share > now.share else "contested" if denied.share >= now.share / 2 else ""
 

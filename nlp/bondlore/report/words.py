@@ -21,6 +21,7 @@ __all__ = [
     "points",
     "short_day",
     "trend",
+    "yield_change",
     "yield_percent",
 ]
 
@@ -72,6 +73,11 @@ def basis_points(change: float | None) -> str:
 def yield_percent(value: float | None) -> str:
     """`4.85%`."""
     return "–" if value is None else f"{value:.2f}%"
+
+
+def yield_change(line: YieldLine) -> str:
+    """` (+44 bp)`, or "" where there is no change to tell."""
+    return "" if line.change is None else f" ({basis_points(line.change)} bp)"
 
 
 def named_tenor(tenor: str) -> str:
