@@ -1,4 +1,4 @@
-"""The renderings: safe with hostile text, complete, equal bytes for equal data (`test_report_browser.py` looks at them)."""
+"""The renderings: safe with hostile text, complete, equal bytes for equal data. `test_report_browser.py` looks."""
 
 from __future__ import annotations
 
