@@ -47,6 +47,7 @@ class Seen:
     console: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     dialogs: list[str] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
 
 
 @contextmanager
@@ -61,6 +62,7 @@ def opened(browser: Any, file: Path, *, width: int = 1366, height: int = 900, **
         seen.page.on("dialog", lambda dialog: (seen.dialogs.append(dialog.message), dialog.dismiss()))
         address = file.resolve().as_uri()
         seen.page.on("request", lambda request: seen.requests.append(request.url))
+        seen.page.on("requestfailed", lambda request: seen.failed.append((request.url, request.failure or "")))
         seen.page.goto(address, wait_until="load")
         seen.requests = [url for url in seen.requests if url != address and not url.startswith("data:,")]
         yield seen

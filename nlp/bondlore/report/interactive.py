@@ -70,6 +70,7 @@ def chart_spec(data: ReportData) -> dict[str, Any]:
         "vconcat": parts,
         "resolve": {"scale": {"color": "independent", "strokeDash": "independent"}},
         "config": {
+            "aria": False,  # the page names the drawing as a whole, and its tables and buttons say and do the same
             "font": "system-ui, sans-serif",
             "axis": text | lines,
             "title": {"color": "var(--ink)", "anchor": "start", "fontSize": 13},

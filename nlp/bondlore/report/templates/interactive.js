@@ -40,14 +40,15 @@
 
   const draw = async () => {
     const spec = painted(data.spec);
+    spec.datasets.shares = rows();
     for (const part of spec.vconcat) part.width = Math.max(160, Math.min(980, place.clientWidth - 60));
-    const made = await vegaEmbed(place, spec, { ast: true, actions: false, renderer: "svg" });
+    const made = await vegaEmbed(place, spec, { ast: true, actions: false, renderer: "svg", logLevel: vega.Error });
     view = made.view;
     view.addEventListener("click", (event, item) => {
       const id = item && item.datum && item.datum.narrative;
       if (id in names) pick(id);
     });
-    await refresh();
+    place.dataset.rows = String(rows().length);
     place.dataset.ready = "yes";
   };
 
