@@ -137,7 +137,7 @@ def _yields_part(data: ReportData) -> dict[str, Any]:
     tenors = list(data.tenors)
     legend = {
         "title": None,
-        "orient": "top-left",
+        "orient": "top",
         "labelColor": "var(--ink)",
         "symbolStrokeColor": "var(--ink)",
         "symbolType": "stroke",
@@ -223,7 +223,8 @@ def _library() -> str:
         import vl_convert
     except ImportError as error:
         raise MissingExtraError("interactive", "vl-convert-python") from error
-    script = str(vl_convert.javascript_bundle())
+    bundle: Any = vl_convert.javascript_bundle  # its stub asks for an argument that it can do without
+    script = str(bundle())
     # Inside a page these would end the script, or begin a comment, wherever they stand in it.
     return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
