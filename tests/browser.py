@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 # The tests' machines may be slow; what fails here fails by its content, not by the clock.
-PATIENCE_MS = 180_000
+PATIENCE_MS = 90_000
 ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",

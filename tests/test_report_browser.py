@@ -147,7 +147,7 @@ def test_choosing_stories_and_denials_changes_the_lines(chromium: Any, files: di
 def test_pointing_at_a_share_tells_its_numbers(chromium: Any, files: dict[str, Path]) -> None:
     with browser.opened(chromium, files["demo-interactive"]) as seen:
         ready(seen)
-        seen.page.hover("#chart .layer_2_marks path >> nth=1")
+        seen.page.hover("#chart .concat_0_layer_2_marks path >> nth=1")
         text = seen.page.inner_text("#vg-tooltip-element")
         assert "Story" in text
         assert re.search(r"\d+% \(\d+ to \d+\)", text)
@@ -156,7 +156,7 @@ def test_pointing_at_a_share_tells_its_numbers(chromium: Any, files: dict[str, P
 def test_a_click_on_a_share_leads_to_its_sentences(chromium: Any, files: dict[str, Path]) -> None:
     with browser.opened(chromium, files["demo-interactive"]) as seen:
         ready(seen)
-        seen.page.click("#chart .layer_2_marks path >> nth=1")
+        seen.page.click("#chart .concat_0_layer_2_marks path >> nth=1")
         shown = seen.page.evaluate(
             "[...document.querySelectorAll('article[data-story]')].filter(e => !e.hidden).map(e => e.dataset.story)"
         )

@@ -42,7 +42,7 @@
     const spec = painted(data.spec);
     spec.datasets.shares = rows();
     for (const part of spec.vconcat) part.width = Math.max(160, Math.min(980, place.clientWidth - 60));
-    const made = await vegaEmbed(place, spec, { ast: true, actions: false, renderer: "svg", logLevel: vega.Error });
+    const made = await vegaEmbed(place, spec, { ast: true, actions: false, renderer: "svg", logLevel: 1 });
     view = made.view;
     view.addEventListener("click", (event, item) => {
       const id = item && item.datum && item.datum.narrative;
