@@ -47,6 +47,12 @@ def ready(seen: browser.Seen) -> None:
     seen.page.wait_for_selector("#chart[data-ready=yes]", state="attached")
 
 
+def second_share(seen: browser.Seen) -> tuple[float, float]:
+    """Where on the screen the second point of the first story is."""
+    box = seen.page.locator("#chart .concat_0_layer_2_marks path").nth(1).bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
 @pytest.mark.parametrize("name", [*PAGES, "demo-interactive", "hostile-interactive"])
 def test_no_foreign_script_runs_and_nothing_is_fetched(chromium: Any, files: dict[str, Path], name: str) -> None:
     with browser.opened(chromium, files[name]) as seen:
@@ -132,7 +138,7 @@ def test_the_numbers_are_reached_by_the_keyboard(chromium: Any, files: dict[str,
 
 
 def test_choosing_stories_and_denials_changes_the_lines(chromium: Any, files: dict[str, Path]) -> None:
-    with browser.opened(chromium, files["demo-interactive"]) as seen:
+    with browser.opened(chromium, files["demo-interactive"], height=1600) as seen:
         ready(seen)
         lines = "document.querySelectorAll('#chart .mark-line.role-mark path').length"
         rows = "Number(document.getElementById('chart').dataset.rows)"
@@ -145,18 +151,19 @@ def test_choosing_stories_and_denials_changes_the_lines(chromium: Any, files: di
 
 
 def test_pointing_at_a_share_tells_its_numbers(chromium: Any, files: dict[str, Path]) -> None:
-    with browser.opened(chromium, files["demo-interactive"]) as seen:
+    with browser.opened(chromium, files["demo-interactive"], height=1600) as seen:
         ready(seen)
-        seen.page.hover("#chart .concat_0_layer_2_marks path >> nth=1")
+        seen.page.mouse.move(*second_share(seen))
+        seen.page.wait_for_selector("#vg-tooltip-element.visible")
         text = seen.page.inner_text("#vg-tooltip-element")
         assert "Story" in text
         assert re.search(r"\d+% \(\d+ to \d+\)", text)
 
 
 def test_a_click_on_a_share_leads_to_its_sentences(chromium: Any, files: dict[str, Path]) -> None:
-    with browser.opened(chromium, files["demo-interactive"]) as seen:
+    with browser.opened(chromium, files["demo-interactive"], height=1600) as seen:
         ready(seen)
-        seen.page.click("#chart .concat_0_layer_2_marks path >> nth=1")
+        seen.page.mouse.click(*second_share(seen))
         shown = seen.page.evaluate(
             "[...document.querySelectorAll('article[data-story]')].filter(e => !e.hidden).map(e => e.dataset.story)"
         )
