@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import textwrap
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -130,7 +131,7 @@ def _shares_part(data: ReportData) -> dict[str, Any]:
         _ends(data, "middle"),
     ]
     title = f"Share of {words.counted_noun(data.denominator, data.by)}, with 95% intervals"
-    return {"title": title, "height": 300, "data": {"name": "shares"}, "layer": layers}
+    return {"title": textwrap.wrap(title, 34), "height": 300, "data": {"name": "shares"}, "layer": layers}
 
 
 def _yields_part(data: ReportData) -> dict[str, Any]:

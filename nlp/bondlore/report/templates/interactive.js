@@ -33,8 +33,15 @@
     else if (id) status.textContent = `No sentence on ${names[id]} in these days.`;
   };
 
+  /* The page names the drawing as a whole; marks without a name would only be noise to a screen reader. */
+  const quiet = () => {
+    for (const mark of place.querySelectorAll("svg [role], svg[role]"))
+      for (const name of ["role", "aria-roledescription", "aria-label"]) mark.removeAttribute(name);
+  };
+
   const refresh = async () => {
     if (view) await view.data("shares", rows()).runAsync();
+    quiet();
     place.dataset.rows = String(rows().length);
   };
 
@@ -49,6 +56,7 @@
       if (id in names) pick(id);
     });
     place.dataset.rows = String(rows().length);
+    quiet();
     place.dataset.ready = "yes";
   };
 
