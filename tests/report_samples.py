@@ -181,4 +181,48 @@ def made_up(table: pa.Table | None = None, *, day: date = date(2025, 4, 11), **o
         model="made-up-1",
         quality=quality,
         stamp=options.pop("stamp", "run 1"),
+        in_sample=options.pop("in_sample", ()),
     )
+
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "[tap](javascript:alert(1)) ![x](http://evil.example/p.png)",
+    "{{ 7 * 7 }}{% include 'x' %}",
+    "\u202egnp.exe\u202c \u2066x\u2069",
+    "W" * 5000,
+    "📉🏦 yields 👩‍💻",
+    "$\\frac{1}{0}$ $unclosed",
+    "</style></svg><!-- ]]>",
+    "| a | b |\n| --- | --- |\n# head",
+)
+
+
+def hostile() -> ReportData:
+    """A report whose every outside text attacks."""
+    rows = []
+    for i, text in enumerate(HOSTILE * 2):
+        texts = {("deleveraging", "support"): text, ("deleveraging", "reject"): text[::-1]}
+        fields = {"title": text, "publisher": text, "url": ("javascript:alert(1)", "https://a.example/x)\"<b>'")[i % 2]}
+        at = datetime(2025, 4, 7 + i % 5, 13, i, tzinfo=UTC)
+        rows.append(article(i, at, verdicts={"deleveraging": "contested"}, texts=texts, **fields))
+    quality = Quality(feeds_polled=2, feeds_failing=tuple(Feed(t, t) for t in HOSTILE), notes=HOSTILE)
+    return made_up(tagged(rows), quality=quality, stamp=HOSTILE[0], floor=1)
+
+
+def crowded() -> ReportData:
+    """A day on which every story is pushed and denied many times, in sentences as long as they get."""
+    long = "Dealers in long Treasuries said much about this and would not stop " * 8
+    rows = []
+    for number in range(60):
+        at = datetime(2025, 4, 7 + number % 5, 13, number, tzinfo=UTC)
+        verdicts = dict.fromkeys(TAXONOMY.ids, "contested")
+        texts = {(n, stance): f"{stance} {n} {number} {long}" for n in TAXONOMY.ids for stance in ("support", "reject")}
+        fields = {
+            "title": f"Title {number}: {long}",
+            "publisher": f"Long-Named Gazette of Treasuries {number % 20}",
+        }
+        rows.append(article(number, at, verdicts=verdicts, texts=texts, **fields))
+    feeds = tuple(Feed(f"Feed {i} with a long name", "HTTP 503 twice, then no answer at all") for i in range(9))
+    return made_up(tagged(rows), quality=Quality(feeds_polled=20, feeds_failing=feeds, notes=("A note. " * 30,) * 3))

@@ -182,10 +182,17 @@ def test_store_commands_in_order(root, tmp_path, capsys):
     assert all(r["share"] is None or 0 <= r["low"] <= r["share"] <= r["high"] <= 1 for r in rows)
     assert main(["search", "basis trade", "--db", db]) == 0
     assert "2025-04" in capsys.readouterr().out
-    assert (
-        main(["report", "--db", db, "--date", "2025-04-11", "--out", str(tmp_path / "r"), "--formats", "md,json"]) == 0
-    )
-    assert sorted(p.name for p in (tmp_path / "r").iterdir()) == ["report.json", "report.md"]
+    asked = ["report", "--db", db, "--date", "2025-04-11", "--out", str(tmp_path / "r"), "--formats", "md,json,txt"]
+    assert main([*asked, "--interactive", "--in-sample", "2025-04-07:2025-04-09"]) == 0
+    assert sorted(p.name for p in (tmp_path / "r").iterdir()) == [
+        "interactive.html",
+        "report.json",
+        "report.md",
+        "report.txt",
+    ]
+    made = json.loads((tmp_path / "r" / "report.json").read_text())
+    assert made["in_sample"] == [{"start": "2025-04-07", "end": "2025-04-09"}]
+    assert made["quality"]["low_confidence"] == 0
 
 
 def test_share_writes_every_column(root, tmp_path, capsys):

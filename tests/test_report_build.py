@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
+import pyarrow as pa
 import pytest
 
 from bondlore.errors import InputError
@@ -212,3 +213,54 @@ def test_context_stories_follow_the_core() -> None:
     assert kinds == sorted(kinds, key=lambda k: k != "core")
     assert [s.narrative for s in made_up().stories][:3] == list(TAXONOMY.core)
     assert set(SUPPORT) == set(TAXONOMY.ids)
+
+
+def test_a_story_that_comes_up_is_new_and_its_peak_is_kept() -> None:
+    found = row(made_up(), "deleveraging")
+    assert (found.trend, found.trend_days) == ("new", 7)
+    assert found.week_change.clear
+    assert found.peak == found.now
+
+
+def test_a_story_that_stays_within_chance_has_no_trend() -> None:
+    found = row(made_up(), "tariff_inflation")
+    assert (found.trend, found.trend_days) == ("", 0)
+
+
+def test_a_story_that_vanishes_is_gone() -> None:
+    old = [
+        article(100 + i, datetime(2025, 4, 2, 13, i, tzinfo=UTC), verdicts={"foreign_selling": "promotes"})
+        for i in range(30)
+    ]
+    data = made_up(tagged([*old, *(week(i, {"deleveraging": "promotes"}) for i in range(30))]))
+    assert (row(data, "foreign_selling").trend, row(data, "deleveraging").trend) == ("gone", "new")
+
+
+@pytest.mark.parametrize(
+    ("pushed", "denied", "standing"), [(20, 0, ""), (20, 2, ""), (16, 10, "contested"), (6, 24, "mostly denied")]
+)
+def test_standing_weighs_denials_against_pushes(pushed: int, denied: int, standing: str) -> None:
+    rows = [week(i, {"foreign_selling": "promotes"}) for i in range(pushed)]
+    rows += [week(100 + i, {"foreign_selling": "rejects"}) for i in range(denied)]
+    assert row(made_up(tagged(rows)), "foreign_selling").standing == standing
+
+
+def test_in_sample_days_are_joined_cut_and_noted() -> None:
+    given = [(date(2025, 4, 3), date(2025, 4, 30)), (date(2025, 3, 31), date(2025, 4, 2)), (date(2024, 1, 1),) * 2]
+    data = made_up(in_sample=given)
+    assert [(s.start, s.end) for s in data.in_sample] == [(date(2025, 3, 31), DAY)]
+    assert any("31 March to 11 April 2025" in note and "in-sample" in note for note in data.quality.notes)
+
+
+def test_unknown_training_days_are_said_to_be_unknown() -> None:
+    assert any("does not state" in note for note in made_up().quality.notes)
+    old = made_up(in_sample=[(date(2020, 1, 1), date(2020, 2, 1))])
+    assert old.in_sample == ()
+    assert any(note.startswith("None of the days shown") for note in old.quality.notes)
+
+
+def test_dates_of_low_confidence_are_counted_where_the_table_says() -> None:
+    table = tagged([week(i, {"deleveraging": "promotes"}) for i in range(6)])
+    assert made_up(table).quality.low_confidence is None
+    said = table.append_column("published_confidence", pa.array(["low", "high", None, "low", "medium", "high"]))
+    assert made_up(said).quality.low_confidence == 2

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from bondlore.errors import InputError
-from bondlore.report.data import SCHEMA_FILE, from_json, json_schema, to_json
-from report_samples import made_up, tagged
+from bondlore.report.data import SCHEMA_FILE, ReportData, from_json, json_schema, to_json
+from report_samples import hostile, made_up, tagged
 
 
 def test_json_round_trip() -> None:
@@ -24,26 +27,37 @@ def test_the_schema_file_is_current() -> None:
     assert json.loads(SCHEMA_FILE.read_text()) == json_schema()
 
 
-def conforms(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> bool:
-    """The part of JSON Schema that ours uses."""
-    if "$ref" in schema:
-        return conforms(value, root["$defs"][schema["$ref"].rpartition("/")[2]], root)
-    if "anyOf" in schema:
-        return any(conforms(value, s, root) for s in schema["anyOf"])
-    kind = schema["type"]
-    if kind == "object":
-        return set(value) == set(schema["required"]) and all(
-            conforms(value[k], s, root) for k, s in schema["properties"].items()
-        )
-    if kind == "array":
-        return isinstance(value, list) and all(conforms(v, schema["items"], root) for v in value)
-    types: dict[str, Any] = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "null": type(None)}
-    return isinstance(value, types[kind])
+@pytest.fixture(scope="module")
+def published() -> Draft202012Validator:
+    schema = json.loads(SCHEMA_FILE.read_text())
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
 
 
-def test_reports_conform_to_the_schema() -> None:
-    schema = json_schema()
-    assert conforms(json.loads(to_json(made_up())), schema, schema)
+@pytest.mark.parametrize(
+    "data",
+    [
+        made_up(),
+        hostile(),
+        made_up(tagged([]), yields=None),
+        made_up(in_sample=[(date(2025, 4, 1), date(2025, 4, 4))]),
+    ],
+    ids=["spring", "hostile", "nothing", "in-sample"],
+)
+def test_reports_conform_to_the_published_schema(data: ReportData, published: Draft202012Validator) -> None:
+    published.validate(json.loads(to_json(data)))
+
+
+def test_the_golden_reports_conform_to_the_published_schema(published: Draft202012Validator) -> None:
+    found = sorted((Path(__file__).parent / "golden" / "report").glob("*.json"))
+    assert found
+    for path in found:
+        published.validate(json.loads(path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize(("key", "value"), [("extra", 1), ("date", 3), ("narratives", [{}]), ("quality", None)])
+def test_the_published_schema_refuses_what_is_no_report(key: str, value: Any, published: Draft202012Validator) -> None:
+    assert not published.is_valid(json.loads(to_json(made_up())) | {key: value})
 
 
 @pytest.mark.parametrize(

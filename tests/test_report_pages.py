@@ -1,13 +1,10 @@
-"""The renderings: safe with hostile text, complete, equal bytes for equal data, and right in a real browser."""
+"""The renderings: safe with hostile text, complete, equal bytes for equal data. `test_report_browser.py` looks."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import struct
-import subprocess
 from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,37 +15,12 @@ import pytest
 
 from bondlore.errors import InputError
 from bondlore.report.charts import chart_svg, picture_png
-from bondlore.report.data import Feed, Quality, ReportData, from_json, to_json
+from bondlore.report.data import ReportData, from_json, to_json
 from bondlore.report.html import render_html
 from bondlore.report.markdown import render_markdown
+from bondlore.report.plain import WIDTH, render_text
 from bondlore.report.write import write_report
-from report_samples import TAXONOMY, article, made_up, quotes, tagged
-
-HOSTILE = (
-    "<script>alert(1)</script>",
-    '"><img src=x onerror=alert(1)>',
-    "[tap](javascript:alert(1)) ![x](http://evil.example/p.png)",
-    "{{ 7 * 7 }}{% include 'x' %}",
-    "\u202egnp.exe\u202c \u2066x\u2069",
-    "W" * 5000,
-    "📉🏦 yields 👩‍💻",
-    "$\\frac{1}{0}$ $unclosed",
-    "</style></svg><!-- ]]>",
-    "| a | b |\n| --- | --- |\n# head",
-)
-
-
-def hostile() -> ReportData:
-    """A report whose every outside text attacks."""
-    rows = []
-    for i, text in enumerate(HOSTILE * 2):
-        texts = {("deleveraging", "support"): text, ("deleveraging", "reject"): text[::-1]}
-        fields = {"title": text, "publisher": text, "url": ("javascript:alert(1)", "https://a.example/x)\"<b>'")[i % 2]}
-        at = datetime(2025, 4, 7 + i % 5, 13, i, tzinfo=UTC)
-        rows.append(article(i, at, verdicts={"deleveraging": "contested"}, texts=texts, **fields))
-    quality = Quality(feeds_polled=2, feeds_failing=tuple(Feed(t, t) for t in HOSTILE), notes=HOSTILE)
-    return made_up(tagged(rows), quality=quality, stamp=HOSTILE[0], floor=1)
-
+from report_samples import TAXONOMY, article, hostile, made_up, quotes, tagged
 
 NOON = datetime(2025, 4, 9, 12, tzinfo=UTC)
 
@@ -117,13 +89,13 @@ def test_hostile_text_is_shown_as_text(hostile_page: str) -> None:
 
 def test_no_bidi_or_control_character_reaches_a_reader() -> None:
     data = hostile()
-    for text in (render_html(data), render_markdown(data), to_json(data)):
+    for text in (render_html(data), render_markdown(data), to_json(data), render_text(data)):
         assert not re.search("[\u202a-\u202e\u2066-\u2069\x00-\x08\x0b-\x1f]", text)
 
 
 def test_long_words_are_cut_everywhere() -> None:
     data = hostile()
-    for text in (render_html(data), render_markdown(data), to_json(data)):
+    for text in (render_html(data), render_markdown(data), to_json(data), render_text(data)):
         assert "W" * 601 not in text
 
 
@@ -209,8 +181,9 @@ def test_every_number_on_the_page_is_in_the_json(page: str) -> None:
             allowed.update({str(int(size + 0.5)), str(int(round(100 * size, 6) + 0.5))})
 
     collect(json.loads(to_json(data)))
-    words = re.sub(r"\b\d\d:\d\d\b", " ", " ".join(Page(page).words))  # publication times, told in New York time
-    assert set(re.findall(r"\d+(?:,\d{3})*(?:\.\d+)?", words)) - allowed == set()
+    for shown in (" ".join(Page(page).words), render_markdown(data), render_text(data)):
+        words = re.sub(r"\b\d\d:\d\d\b", " ", shown)  # publication times, told in New York time
+        assert set(re.findall(r"\d+(?:,\d{3})*(?:\.\d+)?", words)) - allowed == set()
 
 
 def test_equal_data_gives_equal_bytes_whatever_the_users_style(page: str) -> None:
@@ -252,6 +225,7 @@ def test_unusual_days_render(data: ReportData) -> None:
     assert "None" not in shown.replace("None of the", "")
     assert "nan" not in shown.lower().split()
     assert render_markdown(data)
+    assert "None" not in render_text(data).replace("None of the", "")
     assert picture_png(data)[:4] == b"\x89PNG"
 
 
@@ -283,28 +257,18 @@ def test_write_report_refuses_an_unknown_format_before_writing(tmp_path: Path) -
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium")
-@pytest.mark.parametrize("which", ["page", "hostile_page"])
-def test_chromium_shows_the_page_without_complaint(which: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    file = tmp_path / "report.html"
-    file.write_text(request.getfixturevalue(which), encoding="utf-8")
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    run = subprocess.run(
-        [
-            "chromium",
-            *flags,
-            "--enable-logging=stderr",
-            f"--user-data-dir={tmp_path / 'profile'}",
-            "--dump-dom",
-            f"file://{file}",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=True,
-        env=os.environ | {"HOME": str(tmp_path)},
-    )
-    assert "CONSOLE" not in run.stderr
-    assert "<script" not in run.stdout
-    assert "Data quality" in run.stdout
+def test_plain_text_fits_a_mail() -> None:
+    for data in (made_up(), hostile()):
+        lines = render_text(data).splitlines()
+        assert [x for x in lines if len(x) > WIDTH and not x.startswith("  <https://")] == []
+
+
+def test_plain_text_says_what_the_page_says() -> None:
+    data = made_up()
+    text = " ".join(render_text(data).split())
+    assert text.startswith("bondlore, 11 April 2025 " + data.headline.title)
+    for story in data.stories:
+        for e in (*story.support, *story.denials):
+            assert e.text in text
+            assert f"<{e.url}>" in text
+    assert all(claim in text for claim in data.claims_not)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bondlore.report.text import clean, csv_cell, html, markdown, markdown_link, safe_link
+from bondlore.report.text import clean, html, markdown, markdown_link, safe_link
 
 
 @pytest.mark.parametrize("hidden", ["\u202e", "\u2066", "\u200b", "\x00", "\x1b", "\ufeff", "\r\n", "\ue000"])
@@ -77,12 +77,3 @@ def test_unsafe_links_become_plain_text(url: str) -> None:
 
 def test_markdown_link_cannot_be_closed_early() -> None:
     assert markdown_link("a](x", "https://a.example/b)c(d") == r"[a\](x](https://a.example/b%29c%28d)"
-
-
-@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\0=1", "＝1", "＠x"])
-def test_formulas_are_disarmed(cell: str) -> None:
-    assert csv_cell(cell) == f"'{cell}"
-
-
-def test_plain_cells_stay() -> None:
-    assert csv_cell("Meridian Wire = good") == "Meridian Wire = good"

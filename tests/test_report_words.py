@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bondlore.report import words
 from bondlore.report.axes import date_ticks, share_top, spread
 from bondlore.report.colour import DARK, LIGHT, contrast, readable
-from bondlore.report.data import Point
+from bondlore.report.data import Change, NarrativeRow, Period, Point
 
 
 @pytest.mark.parametrize(
@@ -77,3 +77,42 @@ def test_a_full_share_fits_the_axis() -> None:
 @given(st.from_regex(r"\A#[0-9a-f]{6}\Z"), st.sampled_from([LIGHT, DARK]))
 def test_any_colour_becomes_readable(colour: str, paper: str) -> None:
     assert contrast(readable(colour, paper), paper) >= 4.45
+
+
+def denials(before: float, now: float, *, clear: bool = True) -> NarrativeRow:
+    """A story pushed in a tenth of the coverage, whose denials went from `before` to `now`."""
+
+    def point(share: float) -> Point:
+        return Point(date(2025, 4, 7), date(2025, 4, 11), share, share / 2, min(1.0, share * 2), share, 60)
+
+    moved = now - before
+    change = Change(moved, moved - 0.02, moved + 0.02, clear)
+    empty = (None,) * 4
+    return NarrativeRow(
+        "x", "Story X", "core", "#123456", "solid", "", point(0.1), *empty, point(now), point(before), None, change,
+        None, None, "", 0, "",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        (0.1, 0.2, "Story X: denials doubled within a week, to 20% (10 to 40)."),
+        (0.1, 0.3, "Story X: denials more than doubled within a week, to 30% (15 to 60)."),
+        (0.2, 0.1, "Story X: denials halved within a week, to 10% (5 to 20)."),
+        (0.2, 0.27, "Story X: denials rose 7 points within a week, to 27% (14 to 54)."),
+        (0.0, 0.1, "Story X: denials rose 10 points within a week, to 10% (5 to 20)."),
+        (0.1, 0.0, "Story X: denials fell 10 points within a week, to 0% (0 to 0)."),
+    ],
+)
+def test_clear_changes_of_denials_are_told_in_words(before: float, now: float, said: str) -> None:
+    period = Period(date(2025, 4, 7), date(2025, 4, 11), "W", True, "in the week to 11 April")
+    made = words.headline((denials(before, now),), period, (), lead_series="support", denominator="bond", by="article")
+    assert said in made.deck
+
+
+def test_an_unclear_change_of_denials_is_no_multiple() -> None:
+    period = Period(date(2025, 4, 7), date(2025, 4, 11), "W", True, "in the week to 11 April")
+    row = denials(0.1, 0.2, clear=False)
+    made = words.headline((row,), period, (), lead_series="support", denominator="bond", by="article")
+    assert "Story X was denied in 20% (10 to 40), up 10 points from a week earlier." in made.deck

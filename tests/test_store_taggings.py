@@ -53,11 +53,15 @@ def read(article: Article, model: str = "m1", p: float = 0.75) -> dict[str, Any]
     return tagging.row(article, made)
 
 
+def stored(narratives: tuple[str, ...]) -> pa.Schema:
+    return tagging.schema(narratives).append(pa.field("published_confidence", pa.string()))
+
+
 def test_the_table_has_exactly_the_schema(place: str) -> None:
     with filled(place) as store:
         store.save_taggings(map(read, store.untagged("m1")))
         table = store.tagged(taxonomy=TAXONOMY)
-    assert table.schema.equals(tagging.schema(TAXONOMY.ids), check_metadata=True)
+    assert table.schema.equals(stored(TAXONOMY.ids), check_metadata=True)
     table.validate(full=True)
 
 
@@ -68,7 +72,7 @@ def test_the_table_is_what_tagging_row_made(place: str) -> None:
         table = store.tagged(taxonomy=TAXONOMY)
     order = {"d": 0, "a": 1, "b": 2, "c": 3}
     expected = sorted(rows, key=lambda row: order[row["id"]])
-    assert table.equals(pa.Table.from_pylist(expected, schema=tagging.schema(TAXONOMY.ids)))
+    assert table.equals(pa.Table.from_pylist(expected, schema=stored(TAXONOMY.ids)))
 
 
 def test_rows_are_ordered_by_time_then_id_with_the_undated_last(place: str) -> None:
@@ -96,7 +100,7 @@ def test_an_empty_store_gives_an_empty_table(place: str) -> None:
     with filled(place) as store:
         table = store.tagged(taxonomy=TAXONOMY)
     assert table.num_rows == 0
-    assert table.schema.equals(tagging.schema(TAXONOMY.ids))
+    assert table.schema.equals(stored(TAXONOMY.ids))
 
 
 def test_a_narrative_the_model_did_not_know_is_null(place: str) -> None:
@@ -104,7 +108,7 @@ def test_a_narrative_the_model_did_not_know_is_null(place: str) -> None:
     with filled(place) as store:
         store.save_taggings(map(read, store.untagged("m1")))
         table = store.tagged(taxonomy=wider)
-    assert table.schema.equals(tagging.schema(wider.ids))
+    assert table.schema.equals(stored(wider.ids))
     assert set(table["p_drought"].to_pylist()) == {None}
     assert set(table["p_flood"].to_pylist()) == {0.5}
 

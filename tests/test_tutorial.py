@@ -56,6 +56,7 @@ def test_from_sixty_sentences_to_a_share_chart(root, place):
 def test_its_data_are_sixty_sentences(root):
     import csv
 
-    rows = list(csv.DictReader((root / "docs" / "tutorial" / "labels.csv").open()))
+    with (root / "docs" / "tutorial" / "labels.csv").open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
     assert len(rows) == 60
     assert len({r["text"] for r in rows}) == 60

@@ -32,7 +32,7 @@ def test_it_holds_what_is_needed_and_nothing_else(wheel):
         "corpus/feeds.opml",
     ):
         assert f"bondlore/_data/{needed}" in names
-    assert "bondlore/report/schema.json" in names
+    assert "bondlore/report/schema/report-2.json" in names
     assert all(name.startswith(("bondlore/", "bondlore-")) for name in names)
 
 

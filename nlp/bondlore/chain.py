@@ -296,11 +296,13 @@ def make_report(
     denominator: str = "bond",
     quality: Quality | None = None,
     stamp: str = "",
+    in_sample: Sequence[tuple[date, date]] = (),
 ) -> ReportData:
     """Measure the tagged table up to `day` (by default its last dated article) and build the page's data.
 
     The page looks back to `since`, by default a quarter of days, half a year of weeks or two years of months. `freq`
-    "auto" takes the finest of the three whose periods mostly hold enough articles for a share. Shares are corrected
+    "auto" takes the finest of the three whose periods mostly hold enough articles for a share. `in_sample` are the days
+    from which the model's training texts come. Shares are corrected
     with the model's own held-out error counts. Raises InputError for a table without a dated article.
     """
     from bondlore.measure.shares import shares
@@ -328,7 +330,17 @@ def make_report(
     )
     if yields is not None:
         yields = yields.between(day - timedelta(days=LOOK_BACK["M"]), day)
-    return build_report(known, series, yields, bundle.taxonomy, date=day, model=bundle.id, quality=quality, stamp=stamp)
+    return build_report(
+        known,
+        series,
+        yields,
+        bundle.taxonomy,
+        date=day,
+        model=bundle.id,
+        quality=quality,
+        stamp=stamp,
+        in_sample=in_sample,
+    )
 
 
 def _cautions(bundle: Bundle, by: str) -> tuple[str, ...]:

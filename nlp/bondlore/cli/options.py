@@ -24,6 +24,7 @@ __all__ = [
     "mapping",
     "parse_day",
     "parse_moment",
+    "parse_span",
     "parse_time",
     "positive",
     "print_json",
@@ -135,6 +136,14 @@ def parse_time(text: str) -> time:
         return time.fromisoformat(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is no time of day; write 15:30") from error
+
+
+def parse_span(text: str) -> tuple[date, date]:
+    """An argparse type: FROM:TO, both days included."""
+    start, _, end = text.partition(":")
+    if not end or parse_day(start) > parse_day(end):
+        raise argparse.ArgumentTypeError(f"{text!r} is no span; write 2025-03-01:2025-05-31")
+    return parse_day(start), parse_day(end)
 
 
 def mapping(text: str | None) -> dict[str, str] | None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bondlore.cli.options import add_model, builder, parse_day, positive, print_json
+from bondlore.cli.options import add_model, builder, parse_span, positive, print_json
 from bondlore.cli.share import add_errors, add_measure, measuring, write_table
 from bondlore.progress import say
 
@@ -44,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument(
         "--in-sample",
-        type=_span,
+        type=parse_span,
         action="append",
         default=[],
         metavar="FROM:TO",
@@ -148,11 +147,3 @@ def _told(rows: list[dict[str, Any]], name: str) -> str:
         return f"{r['narrative']} {r[f'k_{name}']} of {r[f'n_{name}']}{corrected}"
 
     return ", ".join(map(one, most)) or "no story"
-
-
-def _span(text: str) -> tuple[date, date]:
-    """An argparse type: FROM:TO."""
-    start, _, end = text.partition(":")
-    if not end or parse_day(start) > parse_day(end):
-        raise argparse.ArgumentTypeError(f"{text!r} is no span; write 2025-03-01:2025-05-31")
-    return parse_day(start), parse_day(end)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bondlore.cli.options import add_db, add_model, builder, database, parse_day, print_json
+from bondlore.cli.options import add_db, add_model, builder, database, parse_day, parse_span, print_json
 from bondlore.clock import utc_now
 from bondlore.errors import InputError
 
@@ -13,7 +13,7 @@ __all__ = ["FORMATS", "formats", "parser", "run"]
 
 _EXAMPLE = """  bondlore report --tagged tagged/ --out report/
   bondlore report --db news.db --date 2025-04-09 --formats html,json"""
-FORMATS = ("html", "png", "md", "json")
+FORMATS = ("html", "png", "md", "json", "txt")
 
 
 def formats(text: str) -> tuple[str, ...]:
@@ -26,7 +26,7 @@ def formats(text: str) -> tuple[str, ...]:
 
 def parser() -> argparse.ArgumentParser:
     """Arguments of `bondlore report`."""
-    p = builder("report", "Write the narrative report of a day: HTML, PNG, Markdown, JSON.", _EXAMPLE)
+    p = builder("report", "Write the narrative report of a day: HTML, PNG, Markdown, JSON, plain text.", _EXAMPLE)
     p.add_argument("--tagged", type=Path, metavar="DIR", help="a folder written by bondlore tag (instead of --db)")
     p.add_argument(
         "--date", type=parse_day, metavar="DATE", help="the report's day (default: the last dated article's)"
@@ -39,8 +39,21 @@ def parser() -> argparse.ArgumentParser:
         help="period of the charts (default: the finest that holds)",
     )
     p.add_argument("--yields", type=Path, metavar="FILE", help="yields (default: the shipped table)")
+    p.add_argument(
+        "--in-sample",
+        type=parse_span,
+        action="append",
+        default=[],
+        metavar="FROM:TO",
+        help="where the model's training texts come from; such days are shaded",
+    )
+    p.add_argument(
+        "--interactive",
+        action="store_true",
+        help="also write interactive.html: hover, choose stories, zoom (needs bondlore[interactive])",
+    )
     p.add_argument("--out", type=Path, metavar="DIR", default=Path("report"), help="default report/")
-    p.add_argument("--formats", type=formats, default=FORMATS, metavar="LIST", help="default html,png,md,json")
+    p.add_argument("--formats", type=formats, default=FORMATS, metavar="LIST", help=f"default {','.join(FORMATS)}")
     p.add_argument("--json", action="store_true", help="print the paths as JSON")
     add_model(p)
     add_db(p)
@@ -67,8 +80,10 @@ def run(args: argparse.Namespace) -> int:
         freq=freq,
         by=chain.voters(source),
         stamp=utc_now().isoformat(timespec="seconds"),
+        in_sample=args.in_sample,
     )
-    paths = write_report(data, args.out, formats=args.formats)
+    names = (*args.formats, "interactive") if args.interactive else args.formats
+    paths = write_report(data, args.out, formats=names)
     if args.json:
         print_json(paths)
     else:

@@ -216,6 +216,7 @@ def write_table(table: pa.Table, path: Path) -> None:
     import pyarrow.parquet as pq
 
     from bondlore import atomic
+    from bondlore.spreadsheet import csv_table
 
     kind = path.suffix.lower()
     if kind not in (".csv", ".parquet", ".json"):
@@ -224,7 +225,10 @@ def write_table(table: pa.Table, path: Path) -> None:
         atomic.write_json(path, [{k: _plain(v) for k, v in r.items()} for r in table.to_pylist()])
         return
     with atomic.replacing(path) as temporary:
-        (pc.write_csv if kind == ".csv" else pq.write_table)(table, temporary)
+        if kind == ".csv":
+            pc.write_csv(csv_table(table), temporary)
+        else:
+            pq.write_table(table, temporary)
 
 
 def _plain(value: object) -> object:

@@ -10,6 +10,7 @@ from types import TracebackType
 
 from bondlore import atomic
 from bondlore.ingest.archive import Reject
+from bondlore.spreadsheet import csv_cell
 
 __all__ = ["RejectsFile"]
 
@@ -61,7 +62,7 @@ class RejectsFile:
 
 
 def _safe(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
+    return csv_cell(text.encode("utf-8", "replace").decode())
 
 
 def _trim(path: Path, done: Mapping[str, int]) -> None:

@@ -26,6 +26,7 @@ from bondlore.report.data import (
     Point,
     Quality,
     ReportData,
+    Span,
     YieldDay,
     YieldLine,
 )
@@ -38,6 +39,9 @@ __all__ = ["TENORS", "build_report", "up_to"]
 TENORS = ("2Y", "10Y", "30Y")
 _LEAST_DAYS = 28  # a chart of one week still shows a month of yields
 _DAYS_OF_STORIES = 7
+_SOME = 0.005  # a lower end that is written as 0 speaks for nothing
+_FEW = 0.05  # a story below this share counts as absent before or after a clear change
+Day = date  # inside `build_report` the parameter `date` hides the type
 
 CLAIMS_NOT = (
     "It measures what the press says, not what moved yields: a story can be told often and be wrong.",
@@ -53,15 +57,17 @@ def build_report(
     yields: Yields | None,
     taxonomy: Taxonomy,
     *,
-    date: date,  # the report's own word
+    date: Day,
     model: str,
     quality: Quality | None = None,
     stamp: str = "",
+    in_sample: Sequence[tuple[Day, Day]] = (),
 ) -> ReportData:
     """Everything the page of `date` shows.
 
     `series` is what the caller wants plotted, measured on `up_to(table, date)`; with few articles take weeks
     (freq W). `quality` brings feeds and notes; the rest is counted here. `stamp` names the run.
+    `in_sample`: first and last days from which the model's training texts come, so far as it is known; they are shaded.
     Raises InputError when `series` was measured with articles after `date`, or the table lacks a narrative.
     """
     rows = read_rows(table, taxonomy, date)
@@ -78,12 +84,13 @@ def build_report(
     story_start = date - timedelta(days=_DAYS_OF_STORIES - 1)
     story_start = min(story_start, period.start) if period else story_start
     listed, omitted = selection.publishers(rows, start, end)
+    spans = _in_sample(in_sample, start, end)
     measured = {"lead_series": lead, "denominator": series.denominator, "by": series.by}
     return ReportData(
         version=VERSION,
         stamp=stamp,
         date=date,
-        cutoff=f"{calendar.CUTOFF:%H:%M} New York, {words.day(date, year=True)}",
+        cutoff=f"{calendar.CUTOFF:%H:%M} New York, {words.day(_last_news_day(date), year=True)}",
         model=clean(model, 120),
         taxonomy=f"{clean(taxonomy.name, 60)} {clean(taxonomy.version, 20)} ({taxonomy.digest})",
         method=", ".join(sorted(series.assumptions)),
@@ -93,6 +100,7 @@ def build_report(
         chart_end=end,
         story_start=story_start,
         story_end=date,
+        in_sample=spans,
         tenors=tuple(line.tenor for line in quotes),
         headline=words.headline(narratives, period, quotes, **measured),
         narratives=narratives,
@@ -102,10 +110,39 @@ def build_report(
         publishers=listed,
         publishers_omitted=omitted,
         yield_days=_moves(rows, yields, quotes, taxonomy),
-        quality=_quality(quality or Quality(), rows, lines, quotes, period, series, lead),
+        quality=_quality(_noted(quality or Quality(), in_sample, spans), rows, lines, quotes, period, series, lead),
         claims_not=CLAIMS_NOT,
         **measured,
     )
+
+
+def _last_news_day(day: date) -> date:
+    """`day`, or before a weekend or holiday the bond business day whose cut-off was the last."""
+    last: date = calendar.business_days(day - timedelta(days=14), day)[-1].item()
+    return last
+
+
+def _in_sample(given: Sequence[tuple[Day, Day]], start: date, end: date) -> tuple[Span, ...]:
+    """The given stretches where they lie on the chart, joined where they touch, oldest first."""
+    out: list[Span] = []
+    for first, last in sorted((max(a, start), min(b, end)) for a, b in given if a <= end and b >= start and a <= b):
+        if out and first <= out[-1].end + timedelta(days=1):
+            out[-1] = Span(out[-1].start, max(out[-1].end, last))
+        else:
+            out.append(Span(first, last))
+    return tuple(out)
+
+
+def _noted(quality: Quality, given: Sequence[tuple[Day, Day]], spans: Sequence[Span]) -> Quality:
+    """`quality` with a note on which of these shares the model may have seen in training."""
+    if spans:
+        when = ", ".join(words.day_range(s.start, s.end) for s in spans)
+        note = f"The model was trained on texts of {when}: what it says of those days is in-sample, and shaded."
+    elif given:
+        note = "None of the days shown is among those the model's training texts come from."
+    else:
+        note = "The model does not state from when its training texts come: some days may be in-sample."
+    return replace(quality, notes=(*quality.notes, note))
 
 
 def _by(series: ShareSeries, day: date) -> ShareSeries:
@@ -153,8 +190,11 @@ def _period(lines: Sequence[Line], freq: str, day: date) -> Period | None:
 
 def _row(series: ShareSeries, lines: Sequence[Line], taxonomy: Taxonomy, narrative: str, lead: str) -> NarrativeRow:
     now, week, month = _then_and_now(series, lines, narrative, lead)
-    denied, denied_week, _ = _then_and_now(series, lines, narrative, "rejection")
+    denied, denied_week, denied_month = _then_and_now(series, lines, narrative, "rejection")
     about = taxonomy[narrative]
+    points = next((line.points for line in lines if (line.narrative, line.series) == (narrative, lead)), ())
+    stated = [p for p in points if p.share]
+    trend, over = _trend(now, week, month)
     return NarrativeRow(
         id=narrative,
         name=clean(about.name, 60),
@@ -168,11 +208,37 @@ def _row(series: ShareSeries, lines: Sequence[Line], taxonomy: Taxonomy, narrati
         week_change=week[1],
         month_change=month[1],
         denied=denied,
-        denied_change=denied_week[1],
+        denied_week_ago=denied_week[0],
+        denied_month_ago=denied_month[0],
+        denied_week_change=denied_week[1],
+        denied_month_change=denied_month[1],
+        peak=max(stated, key=lambda p: p.share or 0.0) if stated else None,
+        trend=trend,
+        trend_days=over,
+        standing=_standing(now, denied),
     )
 
 
 _Before = tuple[Point | None, Change | None]
+
+
+def _trend(now: Point | None, week: _Before, month: _Before) -> tuple[str, int]:
+    """`NarrativeRow.trend` and the days it is over: the month's change if that is clear, else the week's."""
+    for days, (before, change) in ((30, month), (7, week)):
+        if now is None or now.share is None or before is None or before.share is None:
+            continue
+        if change is not None and change.clear:
+            if change.value > 0:
+                return ("new" if before.share < _FEW else "rising"), days
+            return ("gone" if now.share < _FEW else "fading"), days
+    return "", 0
+
+
+def _standing(now: Point | None, denied: Point | None) -> str:
+    """`NarrativeRow.standing`."""
+    if now is None or now.share is None or denied is None or not denied.share or (denied.low or 0.0) < _SOME:
+        return ""
+    return "mostly denied" if denied.share > now.share else "contested" if denied.share >= now.share / 2 else ""
 
 
 def _then_and_now(
@@ -253,6 +319,7 @@ def _quality(
         period_articles=int(rows.between(period.start, period.end).sum()) if period else 0,
         undated=int(np.isnat(rows.days).sum()),
         day_precision=int((precision == "day").sum()),
+        low_confidence=_low_confidence(table),
         tagging_errors=int((statuses != "ok").sum()),
         first_day=days.min().item() if len(days) else None,
         last_day=days.max().item() if len(days) else None,
@@ -260,3 +327,10 @@ def _quality(
         refused_periods=len(refused),
         audited=max((row["n_audited"] for row in series.rows()), default=0),
     )
+
+
+def _low_confidence(table: pa.Table) -> int | None:
+    """How many dates had to be guessed at in part; None when the table does not say."""
+    if "published_confidence" not in table.column_names or not table.num_rows:
+        return None
+    return int(pc.sum(pc.fill_null(pc.equal(table["published_confidence"], "low"), fill_value=False)).as_py() or 0)

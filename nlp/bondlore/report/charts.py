@@ -212,6 +212,15 @@ def _date_axis(axes: Axes, data: ReportData, ink: Ink, width: float, *, labels: 
     axes.set_xticks([at(d) for d, _ in ticks], [label if labels else "" for _, label in ticks])
     axes.tick_params(axis="x", length=4, width=0.8, color=ink.muted, labelsize=11, labelcolor=ink.muted, pad=3)
     axes.spines["bottom"].set(visible=True, color=ink.muted, linewidth=0.8)
+    for span in data.in_sample:
+        start, end = at(span.start) - 0.5, at(span.end) + 0.5
+        axes.axvspan(start, end, color=ink.muted, alpha=0.07, lw=0, zorder=0)
+        axes.axvspan(start, end, ymax=0.018, color=ink.muted, alpha=0.6, lw=0, zorder=0)
+        if not labels:
+            axes.annotate(
+                "in-sample", (start, 1), (3, -3), xycoords=axes.get_xaxis_transform(), textcoords="offset points",
+                size=9.5, color=ink.muted, va="top", annotation_clip=False,
+            )  # fmt: skip
     if data.period is not None and data.period.start > data.chart_start:
         axes.axvspan(at(data.period.start) - 0.5, at(data.period.end) + 0.5, color=ink.wash, lw=0, zorder=0)
 
@@ -256,6 +265,7 @@ def _chart_words(data: ReportData) -> str:
     parts = [f"From {words.day_range(data.chart_start, data.chart_end)}."]
     parts += [row_words(data, row) for row in data.core]
     parts += [f"{words.named_tenor(y.tenor)} yield {words.yield_percent(y.latest)}." for y in data.yields]
+    parts += [f"In-sample: {words.day_range(s.start, s.end)}." for s in data.in_sample]
     return " ".join(parts) + " The numbers are in the table below the chart."
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "PublisherRow",
     "Quality",
     "ReportData",
+    "Span",
     "Story",
     "YieldDay",
     "YieldLine",
@@ -39,8 +40,8 @@ __all__ = [
     "to_json",
 ]
 
-VERSION = "bondlore.report/1"
-SCHEMA_FILE = Path(__file__).with_name("schema.json")
+VERSION = "bondlore.report/2"
+SCHEMA_FILE = Path(__file__).parent / "schema" / "report-2.json"
 _MAX_BYTES = 100_000_000
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _ID = re.compile(r"[a-z][a-z0-9_]{0,40}")
@@ -106,6 +107,14 @@ class Period:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """Days from `start` to `end`, both included."""
+
+    start: date
+    end: date
+
+
+@dataclass(frozen=True, slots=True)
 class Headline:
     """What changed and how sure, in words made from the numbers below."""
 
@@ -116,7 +125,13 @@ class Headline:
 
 @dataclass(frozen=True, slots=True)
 class NarrativeRow:
-    """A narrative's lead series now, 7 and 30 days earlier, and how much of the coverage denies it now."""
+    """A narrative's lead series and its denials, now and 7 and 30 days earlier.
+
+    `peak` is the highest share on the chart. `trend`: `new` (clearly up from less than 5 %), `rising`, `fading`, `gone`
+    (clearly down to less than 5 %), or "" where chance explains the change; over `trend_days`, 7 or 30. `standing`:
+    `mostly denied` where more of the coverage denies it than pushes it, `contested` where at least half as much does
+    (in both the interval of the denials leaves out zero), else "".
+    """
 
     id: str
     name: str
@@ -130,7 +145,14 @@ class NarrativeRow:
     week_change: Change | None
     month_change: Change | None
     denied: Point | None
-    denied_change: Change | None
+    denied_week_ago: Point | None
+    denied_month_ago: Point | None
+    denied_week_change: Change | None
+    denied_month_change: Change | None
+    peak: Point | None
+    trend: str
+    trend_days: int
+    standing: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +214,8 @@ class Feed:
 class Quality:
     """What the numbers rest on. The caller gives feeds and notes; `build_report` counts the rest.
 
-    `feeds_polled` is None when the articles came from an archive.
+    `feeds_polled` is None when the articles came from an archive. `low_confidence` counts dates that had to be guessed
+    at in part; None where the table does not say how far its dates are to be believed.
     """
 
     feeds_polled: int | None = None
@@ -204,6 +227,7 @@ class Quality:
     period_articles: int = 0
     undated: int = 0
     day_precision: int = 0
+    low_confidence: int | None = None
     tagging_errors: int = 0
     first_day: date | None = None
     last_day: date | None = None
@@ -232,6 +256,7 @@ class ReportData:
     chart_end: Day
     story_start: Day
     story_end: Day
+    in_sample: tuple[Span, ...]
     tenors: tuple[str, ...]
     headline: Headline
     narratives: tuple[NarrativeRow, ...]
@@ -278,12 +303,13 @@ def from_json(text: str, *, where: str = "report.json") -> ReportData:
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of `report.json`, from the dataclasses; `schema.json` beside this file is its copy."""
+    """JSON Schema (2020-12) of `report.json`, from the dataclasses; `SCHEMA_FILE` is its published copy."""
     definitions: dict[str, Any] = {}
     _describe(ReportData, definitions)
     root = definitions.pop("ReportData")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:{VERSION.replace('/', ':')}",
         "title": VERSION,
         **root,
         "$defs": dict(sorted(definitions.items())),

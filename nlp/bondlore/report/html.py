@@ -15,10 +15,10 @@ from markupsafe import Markup
 
 from bondlore.report import charts, words
 from bondlore.report.colour import DARK, LIGHT, readable
-from bondlore.report.data import Evidence, Point, ReportData
+from bondlore.report.data import Evidence, NarrativeRow, Point, ReportData
 from bondlore.report.multiples import multiple_svg
 
-__all__ = ["MAX_ROWS", "render_html"]
+__all__ = ["MAX_ROWS", "environment", "render_html", "style_sheet"]
 
 MAX_ROWS = 66
 _NEW_YORK = ZoneInfo("America/New_York")
@@ -27,7 +27,7 @@ _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Su
 
 @dataclass(frozen=True)
 class _ShareRow:
-    """One period of the table under the chart; points in the order of the core narratives."""
+    """One period of a table under a chart, with a point for each of its lines."""
 
     label: str
     n: int
@@ -37,14 +37,14 @@ class _ShareRow:
 def render_html(data: ReportData) -> str:
     """The report as one HTML document; the same text for the same data."""
     rows, omitted = _share_rows(data)
-    page = _environment().get_template("report.html.j2")
+    page = environment().get_template("report.html.j2")
     return page.render(
         r=data,
         of=words.counted_noun(data.denominator, data.by),
-        css=Markup(_css(data)),  # noqa: S704  # colours are checked #rrggbb, the rest is our file
+        css=Markup(style_sheet(data)),  # noqa: S704  # colours are checked #rrggbb, the rest is our file
         chart=charts.chart_svg(data),
         chart_narrow=charts.chart_svg(data, width=360, height=500, name="phone"),
-        multiples=[(row, multiple_svg(data, row)) for row in data.narratives],
+        multiples=[(row, multiple_svg(data, row), _mirror_rows(data, row)) for row in data.narratives],
         narrative={row.id: row for row in data.narratives}.__getitem__,
         share_rows=rows,
         omitted=omitted,
@@ -53,7 +53,8 @@ def render_html(data: ReportData) -> str:
 
 
 @lru_cache(maxsize=1)
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates: everything escaped, nothing undefined, no access to Python's insides."""
     loader = FileSystemLoader(Path(__file__).with_name("templates"))
     out = ImmutableSandboxedEnvironment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -62,9 +63,10 @@ def _environment() -> Environment:
     return out
 
 
-def _css(data: ReportData) -> str:
+def style_sheet(data: ReportData) -> str:
+    """The page's CSS with this report's colours."""
     colours = [(readable(n.colour, LIGHT), readable(n.colour, DARK)) for n in data.narratives]
-    text = _environment().get_template("report.css").render(colours=colours, paper={"light": LIGHT, "dark": DARK})
+    text = environment().get_template("report.css").render(colours=colours, paper={"light": LIGHT, "dark": DARK})
     return "\n".join(line.strip() for line in text.splitlines() if line.strip())
 
 
@@ -80,6 +82,18 @@ def _share_rows(data: ReportData) -> tuple[list[_ShareRow], int]:
         end = min(first.end, data.date)
         out.append(_ShareRow(words.day_range(start, end), max(p.n for p in points if p), points))
     return out, max(0, len(starts) - MAX_ROWS)
+
+
+def _mirror_rows(data: ReportData, row: NarrativeRow) -> list[_ShareRow]:
+    """What one small chart shows, newest first: the lead series and the denials of each period."""
+    lines = [data.line(row.id, data.lead_series), data.line(row.id, "rejection")]
+    by_start = [{p.start: p for p in line.points} if line else {} for line in lines]
+    out = []
+    for start in sorted(by_start[0], reverse=True)[:MAX_ROWS]:
+        first = by_start[0][start]
+        points = tuple(known.get(start) for known in by_start)
+        out.append(_ShareRow(words.day_range(start, min(first.end, data.date)), first.n, points))
+    return out
 
 
 def _yield_rows(data: ReportData) -> list[tuple[date, tuple[float | None, ...]]]:
@@ -115,6 +129,7 @@ _FILTERS: dict[str, Any] = {
     "longday": lambda value: words.day(value, year=True),
     "shortday": words.short_day,
     "during": words.during,
+    "trend": words.trend,
     "weekday": _weekday,
     "when": _when,
     "in_articles": lambda n: f" in {n:,d} article{'' if n == 1 else 's'}" if n else "",

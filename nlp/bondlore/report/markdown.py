@@ -17,29 +17,16 @@ def render_markdown(data: ReportData) -> str:
         f"# {markdown(data.headline.title)}",
         markdown(" ".join(data.headline.deck)),
         f"bondlore, {words.day(data.date, year=True)}. {_basis(data)}",
-        "## Now, and 7 and 30 days ago",
-        _table(
-            ["Story", "Now", "7 days before", "30 days before", "Denied now"],
-            [
-                [
-                    markdown(n.name),
-                    _now(n.now),
-                    _before(n.week_ago, n.week_change),
-                    _before(n.month_ago, n.month_change),
-                    _now(n.denied),
-                ]
-                for n in data.narratives
-            ],
-        ),
+        *_now_and_before(data),
         *_yields(data),
+        "## What this rests on",
+        "\n".join(f"- {line}" for line in _quality(data)),
+        "What this report does not claim:",
+        "\n".join(f"- {markdown(claim)}" for claim in data.claims_not),
         "## Who says so, and who denies it",
         *(part for story in data.stories for part in _story(data, story)),
         *_publishers(data),
         *_yield_days(data),
-        "## Data quality",
-        "\n".join(f"- {line}" for line in _quality(data)),
-        "What this report does not claim:",
-        "\n".join(f"- {markdown(claim)}" for claim in data.claims_not),
         markdown(data.stamp),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -50,6 +37,28 @@ def _basis(data: ReportData) -> str:
         return f"No bond articles; cut-off {data.cutoff}."
     articles = words.counted(data.quality.period_articles, "bond", "article")
     return f"From {articles} {data.period.label}; cut-off {data.cutoff}."
+
+
+def _now_and_before(data: ReportData) -> Iterator[str]:
+    """Nothing where no article was read: a table of dashes tells nobody anything."""
+    if data.period is None:
+        return
+    yield "## Now, and 7 and 30 days ago"
+    yield _table(
+        ["Story", "Now", "7 days before", "30 days before", "Denied now", "7 days before"],
+        [
+            [
+                markdown(n.name) + (f" ({n.standing})" if n.standing else ""),
+                _now(n.now),
+                _before(n.week_ago, n.week_change),
+                _before(n.month_ago, n.month_change),
+                _now(n.denied),
+                _before(n.denied_week_ago, n.denied_week_change),
+            ]
+            for n in data.narratives
+        ],
+    )
+    yield "\n".join(f"- {markdown(n.name)}: {markdown(words.trend(n))}" for n in data.narratives if n.trend)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -79,8 +88,7 @@ def _yields(data: ReportData) -> Iterator[str]:
     yield (
         "Yields: "
         + "; ".join(
-            f"{words.named_tenor(y.tenor)} {words.yield_percent(y.latest)} ({words.basis_points(y.change)} bp)"
-            for y in data.yields
+            f"{words.named_tenor(y.tenor)} {words.yield_percent(y.latest)}{words.yield_change(y)}" for y in data.yields
         )
         + "."
     )
@@ -146,15 +154,17 @@ def _yield_days(data: ReportData) -> Iterator[str]:
 def _quality(data: ReportData) -> Iterator[str]:
     q = data.quality
     yield f"{q.articles:,d} articles, {q.bond_articles:,d} about bonds, {q.clusters:,d} with copies joined"
-    yield f"{q.undated:,d} without a date, {q.day_precision:,d} with a day but no time"
+    doubtful = "" if q.low_confidence is None else f", {q.low_confidence:,d} with a date of low confidence"
+    yield f"{q.undated:,d} without a date, {q.day_precision:,d} with a day but no time{doubtful}"
     yield f"{q.tagging_errors:,d} could not be tagged"
-    yield f"{q.refused_periods:,d} periods with a share refused, {q.audited:,d} articles checked by hand"
+    periods = f"{q.refused_periods:,d} period{'s' if q.refused_periods != 1 else ''}"
+    yield f"{periods} with a share refused, {q.audited:,d} articles audited by hand"
     if q.feeds_polled is not None:
         yield f"{len(q.feeds_failing)} of {q.feeds_polled} feeds failing"
     for feed in q.feeds_failing:
         yield f"{markdown(feed.name)}: {markdown(feed.problem)}"
     for note in q.notes:
         yield markdown(note)
-    yield f"Model {markdown(data.model)}; taxonomy {markdown(data.taxonomy)}; method {markdown(data.method)}"
+    yield f"Model {markdown(data.model)}; taxonomy {markdown(data.taxonomy)}; method {markdown(data.method) or 'none'}"
     for assumption in data.assumptions:
         yield markdown(assumption)

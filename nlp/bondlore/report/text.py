@@ -1,4 +1,4 @@
-"""The one place that makes outside text harmless: for HTML, Markdown, links and spreadsheets."""
+"""The one place that makes outside text harmless: for HTML, Markdown and links (cells: `bondlore.spreadsheet`)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from markupsafe import Markup, escape
 from bondlore.article import normalise
 from bondlore.ingest.urls import safe_link
 
-__all__ = ["clean", "csv_cell", "html", "markdown", "markdown_link", "safe_link"]
+__all__ = ["clean", "html", "markdown", "markdown_link", "safe_link"]
 
 _MAX_MARKS = 2
 _MARKDOWN = re.compile(r"([\\`*_\[\]{}|~@$!])")
 _LINE_START = re.compile(r"^(\d{1,9})([.)])|^([#+\-=])")
 _PARENTHESES = str.maketrans({"(": "%28", ")": "%29"})
-_FORMULA = tuple("=+-@\t\r\0") + tuple("＝＋－＠")
 
 
 def clean(text: str, limit: int = 600) -> str:
@@ -53,8 +52,3 @@ def markdown_link(text: str, url: str) -> str:
     """A Markdown link, or the plain text when the address is not safe."""
     target = safe_link(url)
     return f"[{markdown(text)}]({target.translate(_PARENTHESES)})" if target else markdown(text)
-
-
-def csv_cell(text: str) -> str:
-    """A text cell that no spreadsheet reads as a formula (OWASP: a leading apostrophe). Never for numbers."""
-    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -20,6 +20,8 @@ __all__ = [
     "period_label",
     "points",
     "short_day",
+    "trend",
+    "yield_change",
     "yield_percent",
 ]
 
@@ -71,6 +73,11 @@ def basis_points(change: float | None) -> str:
 def yield_percent(value: float | None) -> str:
     """`4.85%`."""
     return "–" if value is None else f"{value:.2f}%"
+
+
+def yield_change(line: YieldLine) -> str:
+    """` (+44 bp)`, or "" where there is no change to tell."""
+    return "" if line.change is None else f" ({basis_points(line.change)} bp)"
 
 
 def named_tenor(tenor: str) -> str:
@@ -177,12 +184,8 @@ def _deck(
             out.append(f"That change is more than chance would give: its 95% interval is {span}.")
         else:
             out.append(f"The articles read fit any change of {span}, so it may be chance.")
-    denied = [r for r in core if r.denied is not None and r.denied.share]
-    if denied:
-        top = max(denied, key=lambda r: (r.denied and r.denied.share) or 0.0)
-        assert top.denied is not None
-        moved = f", {_moved(top.denied_change, 'a week earlier')}" if top.denied_change else ""
-        out.append(f"{top.name} was denied in {percent(top.denied.share)} ({interval(top.denied)}){moved}.")
+    if denial := _denial(core):
+        out.append(denial)
     others = [r for r in rows if r not in core and r.now is not None and r.now.share]
     if others:
         most = max(others, key=_share)
@@ -191,6 +194,51 @@ def _deck(
             share = f"{percent(most.now.share)} ({interval(most.now)}) of {of}"
             out.append(f"The story told most often was another: {most.name}, {share}.")
     return tuple(out)
+
+
+def _denial(core: list[NarrativeRow]) -> str:
+    """Who was denied: the clearest change of the week if there is one, else the story denied most."""
+    denied = [r for r in core if r.denied is not None and r.denied.share]
+    changed = [r for r in core if r.denied and r.denied.share is not None and (c := r.denied_week_change) and c.clear]
+    if changed:
+        row = max(changed, key=lambda r: abs(r.denied_week_change.value) if r.denied_week_change else 0.0)
+        before, change = row.denied_week_ago, row.denied_week_change
+        assert row.denied is not None
+        assert change is not None
+        share = f"{percent(row.denied.share)} ({interval(row.denied)})"
+        return f"{row.name}: denials {_times(row.denied, before, change)} within a week, to {share}."
+    if not denied:
+        return ""
+    top = max(denied, key=lambda r: (r.denied and r.denied.share) or 0.0)
+    assert top.denied is not None
+    moved = f", {_moved(top.denied_week_change, 'a week earlier')}" if top.denied_week_change else ""
+    return f"{top.name} was denied in {percent(top.denied.share)} ({interval(top.denied)}){moved}."
+
+
+def _times(now: Point, before: Point | None, change: Change) -> str:
+    """`doubled`, `halved`, or by how many points; a multiple is said only of what was there before."""
+    if before is not None and before.share and before.share >= 0.02 and now.share:
+        ratio = now.share / before.share
+        if 1.8 <= ratio <= 2.2:
+            return "doubled"
+        if ratio > 2.2:
+            return "more than doubled"
+        if 0.45 <= ratio <= 0.55:
+            return "halved"
+    size = abs(_round(100 * change.value))
+    return f"{'rose' if change.value > 0 else 'fell'} {size} point{'s' if size != 1 else ''}"
+
+
+def trend(row: NarrativeRow) -> str:
+    """`new, up 31 points (12 to 50) in 30 days to 36%` of a story with a clear trend; "" of another."""
+    change = row.month_change if row.trend_days == 30 else row.week_change
+    if not row.trend or change is None or row.now is None:
+        return ""
+    size = abs(_round(100 * change.value))
+    low, high = sorted((abs(_round(100 * change.low)), abs(_round(100 * change.high))))
+    way = "up" if change.value > 0 else "down"
+    moved = f"{way} {size} point{'s' if size != 1 else ''} ({low} to {high}) in {row.trend_days} days"
+    return f"{row.trend}, {moved} to {percent(row.now.share)}"
 
 
 def _moved(change: Change, than: str) -> str:

@@ -11,22 +11,31 @@ from bondlore.report.data import ReportData, to_json
 
 __all__ = ["FORMATS", "write_report"]
 
-FORMATS = ("html", "png", "md", "json")
+FORMATS = ("html", "png", "md", "json", "txt")
+_EXTRA = "interactive"  # asked for by name: it is large and needs the extra of that name
 
 
 def write_report(data: ReportData, out_dir: Path, formats: Sequence[str] = FORMATS) -> dict[str, Path]:
-    """Write `report.html`, `.png`, `.md` and `.json` (those asked for); returns format -> path.
+    """Write `report.html`, `.png`, `.md`, `.json` and `.txt` (those asked for); returns format -> path.
 
+    `interactive`, only when asked for, is `interactive.html`.
     All are rendered before the first is written, so a failure leaves yesterday's set whole; `report.json` is replaced
     last, so that a new one says that the others are new too.
-    Raises InputError for an unknown format.
+    Raises InputError for an unknown format, MissingExtraError for `interactive` without its library.
     """
-    renderers: dict[str, Callable[[ReportData], bytes]] = {"html": _html, "png": _png, "md": _markdown, "json": _json}
+    renderers: dict[str, Callable[[ReportData], bytes]] = {
+        "html": _html,
+        "png": _png,
+        "md": _markdown,
+        "json": _json,
+        "txt": _text,
+        _EXTRA: _interactive,
+    }
     for name in formats:
         if name not in renderers:
             raise InputError(f"no report format {name!r}", where="formats", remedy=f"use {', '.join(FORMATS)}")
     rendered = {name: renderers[name](data) for name in dict.fromkeys(formats)}
-    paths = {name: out_dir / f"report.{name}" for name in rendered}
+    paths = {name: out_dir / ("interactive.html" if name == _EXTRA else f"report.{name}") for name in rendered}
     for name in sorted(rendered, key=lambda name: name == "json"):
         atomic.write_bytes(paths[name], rendered[name])
     return paths
@@ -53,3 +62,15 @@ def _markdown(data: ReportData) -> bytes:
 
 def _json(data: ReportData) -> bytes:
     return to_json(data).encode()
+
+
+def _text(data: ReportData) -> bytes:
+    from bondlore.report.plain import render_text
+
+    return render_text(data).encode()
+
+
+def _interactive(data: ReportData) -> bytes:
+    from bondlore.report.interactive import render_interactive
+
+    return render_interactive(data).encode()

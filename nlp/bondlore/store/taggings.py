@@ -23,7 +23,7 @@ __all__ = ["last_published", "models", "save", "saved_times", "tagged", "untagge
 _EVIDENCE = {"narrative": str, "stance": str, "sentence": int, "text": str, "probability": float}
 _PLAIN = (
     *("id", "url", "publisher", "title", "published_precision"),
-    *("cluster", "gate", "primary", "model", "status", "error"),
+    *("cluster", "gate", "primary", "model", "status", "error", "published_confidence"),
 )
 _TIMES = ("published_at", "first_seen_at")
 _PACKED = ("probabilities", "verdicts", "evidence")
@@ -110,13 +110,13 @@ def saved_times(connection: Connection, model: str) -> dict[str, datetime]:
 
 
 def tagged(database: Database, *, model: str | None, taxonomy: Taxonomy, since: datetime | None = None) -> pa.Table:
-    """Every tagging of one model as a table of `tagging.schema`, by (published_at nulls last, id).
+    """Every tagging of one model by (published_at nulls last, id): `tagging.schema`, then `published_confidence`.
 
     With `since`, of the articles published then or later and of the undated ones. Without `model`, the one most
     recently used; no taggings at all give an empty table. Raises StoreError for a model that tagged nothing while
     others did.
     """
-    form = records.schema(taxonomy.ids)
+    form = records.schema(taxonomy.ids).append(pa.field("published_confidence", pa.string()))
     with database.read() as connection:
         known = models(connection)
         if model is not None and known and model not in known:
