@@ -243,6 +243,25 @@ def test_a_taught_base_goes_on_from_its_own_heads(model, articles, narratives):
     assert built.presence.weight.equal(load_file(model / "head.safetensors")["presence.weight"])
 
 
+def test_the_exported_graph_has_its_attention_joined(model):
+    import onnx
+
+    kinds = [node.op_type for node in onnx.load(model / "model.onnx").graph.node]
+    assert kinds.count("MultiHeadAttention") == 2  # layers
+    assert "Softmax" not in kinds
+
+
+def test_attention_of_another_pattern_is_left_as_it_is():
+    from onnx import TensorProto, helper
+
+    from bondlore.train.attention import joined
+
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 3]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Softmax", ["x"], ["y"])], "g", values[:1], values[1:])
+    plain = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    assert joined(plain, 2, {"x": np.ones((2, 3), np.float32)}) is plain
+
+
 def test_a_base_share_of_all_keeps_the_base_as_it_was(model, articles, narratives, recipe, tmp_path):
     from dataclasses import replace
 

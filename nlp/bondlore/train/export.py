@@ -18,6 +18,7 @@ import torch
 from bondlore.errors import ModelError
 from bondlore.tag.runtime import OnnxRuntime
 from bondlore.tag.windows import Window
+from bondlore.train.attention import joined
 from bondlore.train.fit import Example, Logits
 from bondlore.train.network import SentenceTagger
 
@@ -55,15 +56,17 @@ def to_onnx(model: SentenceTagger, target: Path, *, quantise: bool = True) -> No
     because one outlier sets the scale of every token. Block scales also depend on the token alone, never on
     its neighbours.
     """
+    import onnx
+
     model = model.eval().cpu()
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "fp32.onnx"
         with _quiet():
             _export(model, plain)
+            prepared = _prepared(plain, getattr(model.encoder.config, "num_attention_heads", 0))
             if quantise:
-                _quantise(plain, target)
-            else:
-                plain.replace(target)
+                _quantise(prepared)
+            onnx.save(prepared, str(target))
 
 
 def save_encoder(model: SentenceTagger, folder: Path) -> list[str]:
@@ -151,19 +154,28 @@ def _plain_attention(encoder: Any) -> Iterator[None]:
         encoder.set_attn_implementation(before)
 
 
-def _quantise(source: Path, target: Path) -> None:
+def _prepared(source: Path, heads: int) -> Any:
+    """The exported graph with constants folded and, where it can be, attention joined."""
     import onnx
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    prepared = source.with_name("prepared.onnx")
-    quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-    model = onnx.load(str(prepared))
+    simple = source.with_name("simple.onnx")
+    quant_pre_process(str(source), str(simple), skip_symbolic_shape=True)
+    length = 24
+    pool = np.zeros((1, 2, length), dtype=np.float32)
+    pool[0, 0, 1:10], pool[0, 1, 10:] = 1 / 9, 1 / (length - 10)
+    ids = np.random.default_rng(0).integers(1, 20, (1, length))
+    return joined(
+        onnx.load(str(simple)), heads, {"input_ids": ids, "pool": pool, "last": (pool > 0).astype(np.float32)}
+    )
+
+
+def _quantise(model: Any) -> None:
     _narrow_weights(model.graph)
     _halve_embeddings(model)
     for domain in model.opset_import:
         if domain.domain == "":
             domain.version = max(domain.version, 21)  # the first with scales for blocks
-    onnx.save(model, str(target))
 
 
 def _narrow_weights(graph: Any) -> None:

@@ -149,7 +149,9 @@ def train(
     confusion = calibrating.count_errors(held_out, articles, taxonomy, settled) if held_out else {}
     if held_out and continued is not None:
         confusion = calibrating.added(continued.confusion, confusion)
-    scores = calibrating.held_out_scores(held_out, articles, taxonomy, settled).to_dict() if held_out else {}
+    # a continued model's own held-out articles are too few for histograms of scores
+    enough = held_out and continued is None
+    scores = calibrating.held_out_scores(held_out, articles, taxonomy, settled).to_dict() if enough else {}
     if predictions is not None:
         write_predictions(predictions, from_logits(said, articles, settled, taxonomy.ids))
     if probe is not None and way["encoder"] == "frozen":
