@@ -13,7 +13,18 @@ import bondlore
 from bondlore import errors
 
 ROOMS = ["ingest", "store", "tag", "measure", "report"]  # each may import rooms before it
-SHARED = {"article", "atomic", "clock", "errors", "jsonlines", "progress", "resources", "tagging", "taxonomy"}
+SHARED = {
+    "article",
+    "atomic",
+    "clock",
+    "errors",
+    "jsonlines",
+    "progress",
+    "resources",
+    "spreadsheet",
+    "tagging",
+    "taxonomy",
+}
 
 
 def modules(root, folder=""):
@@ -82,7 +93,7 @@ def test_every_module_says_what_it_exports(root):
         (r"import socket|urllib3|urlopen\(", {"fetch.py", "cluster.py"}),  # the second: does a Ray cluster answer
         (
             r"^import html\b|markupsafe|html\.escape\(",
-            {"text.py", "sentences.py", "svg.py", "html.py", "charts.py", "multiples.py"},
+            {"text.py", "sentences.py", "svg.py", "html.py", "interactive.py", "charts.py", "multiples.py"},
         ),
         (r"datetime\.now\(|\butcnow\(|date\.today\(", {"clock.py"}),
     ],
