@@ -186,12 +186,14 @@ def read_pages(
         Progress("pages", unit="pages") as progress,
         Extractor(timeout_s=timeout_s, children=available_cores()) as read,
     ):
-        for article in complete(wanting, fetcher, read, clock=clock, pause_s=pause_s, per_host=per_host):
-            store.save_texts([article], seen_at=clock())
-            statuses[article.text_status] += 1
-            got = article.text_status in ("full", "partial")
-            better += got
-            progress.step(failed=int(article.text_status == "failed"))
+        pages = complete(wanting, fetcher, read, clock=clock, pause_s=pause_s, per_host=per_host)
+        with closing(pages):  # its threads end before the processes they use
+            for article in pages:
+                store.save_texts([article], seen_at=clock())
+                statuses[article.text_status] += 1
+                got = article.text_status in ("full", "partial")
+                better += got
+                progress.step(failed=int(article.text_status == "failed"))
     store.cluster()
     return PagesRead(statuses.total(), better, dict(statuses))
 

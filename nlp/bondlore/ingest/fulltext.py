@@ -5,8 +5,9 @@ No paywall is passed: what the page shows to everybody is what is kept, with how
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from datetime import datetime
@@ -43,13 +44,14 @@ def complete(
     pause_s: float = 1.0,
     per_host: int = 10,
     sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[Article]:
+) -> Generator[Article, None, None]:
     """Yield each article whose page was tried, with the better text or the reason why there is none.
 
     Hosts beside each other, pages of one host after each other: `pause_s` (or the longer crawl delay of its
     robots.txt) apart, at most `per_host` of them; the rest are left for another time and not yielded.
+    Closed or interrupted, it ends when the pages under way are read.
     """
-    robots = Robots(fetcher)
+    robots, ended = Robots(fetcher), threading.Event()
     hosts: dict[str, list[Article]] = {}
     for article in articles:
         if article.url:
@@ -58,6 +60,8 @@ def complete(
     def visit(queue: list[Article]) -> list[Article]:
         done: list[Article] = []
         for number, article in enumerate(queue[:per_host]):
+            if ended.is_set():
+                break
             permission = robots.permission(article.url)
             if not permission.allowed:
                 done.append(replace(article, text_status="blocked", text_reason=permission.reason))
@@ -74,8 +78,11 @@ def complete(
         return done
 
     with ThreadPoolExecutor(min(_WORKERS, max(len(hosts), 1)), thread_name_prefix="bondlore-page") as pool:
-        for visited in as_completed([pool.submit(visit, queue) for queue in hosts.values()]):
-            yield from visited.result()
+        try:
+            for visited in as_completed([pool.submit(visit, queue) for queue in hosts.values()]):
+                yield from visited.result()
+        finally:
+            ended.set()
 
 
 def completed(article: Article, fetcher: Getter, read: PageReader, *, at: datetime) -> Article:
