@@ -269,6 +269,15 @@ def test_doctor_finds_nothing_bad(tmp_path, capsys):
     assert "BAD" not in out
 
 
+def test_doctor_knows_every_extra(root):
+    import tomllib
+
+    from bondlore.cli.doctor import _EXTRAS
+
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(_EXTRAS) == set(extras) - {"dev"}
+
+
 def test_doctor_names_a_tampered_model(root, tmp_path, capsys):
     import shutil
 

@@ -29,7 +29,12 @@ _CORE = (
     "tokenizers",
     "trafilatura",
 )
-_EXTRAS = {"train": ("torch", "transformers", "scikit-learn", "datasets"), "ray": ("ray",), "postgres": ("psycopg",)}
+_EXTRAS = {
+    "train": ("torch", "transformers", "scikit-learn", "datasets"),
+    "ray": ("ray",),
+    "postgres": ("psycopg",),
+    "interactive": ("vl-convert-python",),
+}
 
 
 @dataclass(frozen=True, slots=True)
