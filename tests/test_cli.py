@@ -63,6 +63,7 @@ def test_usage_errors_exit_with_2(capsys):
         (["tag", "missing.jsonl"], "no output folder"),
         (["share", "{tmp}/no.db"], "no.db"),
         (["report", "--db", "{tmp}/no.db"], "no.db"),
+        (["report", "--tagged", "{tmp}/no"], "no: is no folder; name one that bondlore tag --out has written"),
         (["import", "{tmp}/no.csv", "--db", "{tmp}/a.db"], "no.csv"),
         (["ingest", "--feeds", "{tmp}/no.opml", "--db", "{tmp}/a.db"], "no.opml"),
         (["labels", "check", "{tmp}/no.jsonl"], "no.jsonl: cannot be read"),

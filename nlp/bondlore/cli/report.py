@@ -61,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.tagged and args.db:
         raise InputError("both --tagged and --db", where="bondlore report", remedy="give one of them")
+    if args.tagged and not args.tagged.is_dir():
+        raise InputError("is no folder", where=str(args.tagged), remedy="name one that bondlore tag --out has written")
     bundle = bundles.read(args.model, verify=())
     source = args.tagged or database(args)
     table, freq = chain.page_table(source, bundle, day=args.date, since=args.since, freq=args.freq)
