@@ -6,7 +6,6 @@ No paywall is passed: what the page shows to everybody is what is kept, with how
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
@@ -43,7 +42,7 @@ def complete(
     clock: Clock = utc_now,
     pause_s: float = 1.0,
     per_host: int = 10,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], object] | None = None,
 ) -> Generator[Article, None, None]:
     """Yield each article whose page was tried, with the better text or the reason why there is none.
 
@@ -52,6 +51,7 @@ def complete(
     Closed or interrupted, it ends when the pages under way are read.
     """
     robots, ended = Robots(fetcher), threading.Event()
+    pause = sleep or ended.wait
     hosts: dict[str, list[Article]] = {}
     for article in articles:
         if article.url:
@@ -67,7 +67,9 @@ def complete(
                 done.append(replace(article, text_status="blocked", text_reason=permission.reason))
                 continue
             if wait := max(pause_s, permission.delay_s) if number else 0.0:
-                sleep(wait)
+                pause(wait)
+                if ended.is_set():
+                    break
             got = completed(article, fetcher, read, at=clock())
             full = got.text_reason == "the page answered 429"
             if permission.note and got.text_status in ("full", "partial"):
