@@ -279,6 +279,19 @@ def test_doctor_knows_every_extra(root):
     assert set(_EXTRAS) == set(extras) - {"dev"}
 
 
+def test_doctor_finds_nothing_bad_in_a_model_without_what_training_opens(root, tmp_path, capsys):
+    """As `export --to onnx` writes it."""
+    import shutil
+
+    (small := tmp_path / "small").mkdir()
+    for name in ("bondlore.json", "model.onnx", "tokenizer.json"):
+        shutil.copy(root / "models" / "default" / name, small)
+    assert main(["doctor", "--model", str(small), "--db", str(tmp_path / "n.db")]) == 0
+    assert "only what tagging opens" in capsys.readouterr().out
+    shutil.copy(root / "models" / "default" / "head.safetensors", small)
+    assert main(["doctor", "--model", str(small), "--db", str(tmp_path / "n.db")]) == 1
+
+
 def test_doctor_names_a_tampered_model(root, tmp_path, capsys):
     import shutil
 
