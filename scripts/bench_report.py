@@ -6,7 +6,7 @@
 
 The articles are made up (seed fixed): real narratives and model name, texts of ten sentences, one article in five a
 near-copy, more news in some weeks than in others. `bondlore report` then runs in a process of its own, as cron would
-run it: interpreter, imports, store, measuring and all four renderings are in the figures. CPU seconds are those of the
+run it: interpreter, imports, store, measuring and all renderings are in the figures. CPU seconds are those of the
 process; on a machine that does other work they say more than the wall clock.
 """
 

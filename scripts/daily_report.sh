@@ -4,7 +4,7 @@
 #   CRON_TZ=America/New_York
 #   5 18 * * 1-5  BONDLORE_BIN=/path/to/.venv/bin/bondlore /path/to/scripts/daily_report.sh
 # Settings by environment: BONDLORE_BIN (the command), BONDLORE_HOME (where store, yields, reports and daily.log live),
-# BONDLORE_FEEDS (an OPML file; the shipped public feeds without it). Exit code: that of bondlore daily, but 0 for 3,
+# BONDLORE_FEEDS (an OPML or YAML file; the shipped public feeds without it). Exit code: that of bondlore daily, but 0 for 3,
 # when the page is written and itself says which feed failed.
 set -uo pipefail
 bin="${BONDLORE_BIN:-bondlore}"

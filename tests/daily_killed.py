@@ -19,7 +19,7 @@ from tiny_model import TinyLoader
 # place -> module, function, at which call or for which file; the signal comes when the function has done its work
 PLACES = {
     "poll": ("bondlore.store.polls", "record", 1),  # inside the transaction of the first feed
-    "cluster": ("bondlore.store.clusters", "_name", 1),  # inside the transaction
+    "cluster": ("bondlore.store.clusters", "name", 1),  # inside the transaction
     "tag": ("bondlore.store.taggings", "save", 2),  # inside the second transaction
     "first file": ("bondlore.atomic", "_fsync", ".report.html."),  # it lies there under its temporary name
     "second file": ("bondlore.atomic", "_fsync", ".report.png."),

@@ -63,6 +63,7 @@ def test_usage_errors_exit_with_2(capsys):
         (["tag", "missing.jsonl"], "no output folder"),
         (["share", "{tmp}/no.db"], "no.db"),
         (["report", "--db", "{tmp}/no.db"], "no.db"),
+        (["report", "--tagged", "{tmp}/no"], "no: is no folder; name one that bondlore tag --out has written"),
         (["import", "{tmp}/no.csv", "--db", "{tmp}/a.db"], "no.csv"),
         (["ingest", "--feeds", "{tmp}/no.opml", "--db", "{tmp}/a.db"], "no.opml"),
         (["labels", "check", "{tmp}/no.jsonl"], "no.jsonl: cannot be read"),
@@ -267,6 +268,28 @@ def test_doctor_finds_nothing_bad(tmp_path, capsys):
     assert "hashes match" in out
     assert "int8 (" in out or "fp32 (" in out
     assert "BAD" not in out
+
+
+def test_doctor_knows_every_extra(root):
+    import tomllib
+
+    from bondlore.cli.doctor import _EXTRAS
+
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(_EXTRAS) == set(extras) - {"dev"}
+
+
+def test_doctor_finds_nothing_bad_in_a_model_without_what_training_opens(root, tmp_path, capsys):
+    """As `export --to onnx` writes it."""
+    import shutil
+
+    (small := tmp_path / "small").mkdir()
+    for name in ("bondlore.json", "model.onnx", "tokenizer.json"):
+        shutil.copy(root / "models" / "default" / name, small)
+    assert main(["doctor", "--model", str(small), "--db", str(tmp_path / "n.db")]) == 0
+    assert "only what tagging opens" in capsys.readouterr().out
+    shutil.copy(root / "models" / "default" / "head.safetensors", small)
+    assert main(["doctor", "--model", str(small), "--db", str(tmp_path / "n.db")]) == 1
 
 
 def test_doctor_names_a_tampered_model(root, tmp_path, capsys):

@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -235,6 +236,14 @@ def test_json_tells_what_was_done(desk, capsys):
     told = json.loads(capsys.readouterr().out)
     assert (told["new"], told["tagged"], told["caught_up"], told["left_out"]) == (3, 3, {}, 0)
     assert [f["feed"] for f in told["failing"]] == ["Gone"]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_days_of_the_models_training_texts_are_on_the_page(desk, capsys):
+    command(desk, "--json", "--in-sample", "2000-01-01:2099-12-31")
+    page = json.loads(Path(json.loads(capsys.readouterr().out)["report"]["json"]).read_text())
+    assert [s["end"] for s in page["in_sample"]] == [page["chart_end"]]
+    assert any("in-sample, and shaded" in note for note in page["quality"]["notes"])
 
 
 @pytest.mark.usefixtures("tiny")

@@ -241,6 +241,23 @@ def test_a_host_gives_a_few_pages_a_run(site: Site, read: Extractor) -> None:
     assert [a.id for a in got] == ["/0", "/1"]
 
 
+def test_stopped_half_way_it_asks_for_no_further_page(site: Site, read: Extractor) -> None:
+    waiting, go_on = threading.Event(), threading.Event()
+
+    def sleep(_: float) -> None:
+        waiting.set()
+        go_on.wait(10)
+
+    slow = [replace(site.article(f"/{n}"), url=f"{site.base.replace('127.0.0.1', 'localhost')}/{n}") for n in range(9)]
+    fetcher = Fetcher(allow_private=True)
+    pages = complete([site.article("/a"), *slow], fetcher, read, clock=lambda: NOW, pause_s=1, sleep=sleep)
+    assert next(pages).id == "/a"
+    assert waiting.wait(10)
+    threading.Timer(0.5, go_on.set).start()
+    pages.close()
+    assert sorted(path for path in site.asked if path != "/robots.txt") == ["/0", "/a"]
+
+
 def test_a_page_that_takes_too_long_costs_one_page() -> None:
     slow = html(*(SENTENCES * 2_000))
     with Extractor(timeout_s=0.2) as read:

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from datetime import UTC, date, datetime
 
+import pyarrow as pa
 import pytest
 
 from bondlore import chain
 from bondlore.report.data import to_json
 from bondlore.store import Store
 from bondlore.tag import bundle
+from bondlore.tagging import schema
 
 ARTICLES, DAYS = 2_600, 130
 
@@ -83,6 +85,19 @@ def test_the_page_is_the_same_as_from_the_whole_table(place, model, whole, day, 
         for t, f in ((whole, freq), (table, found))
     ]
     assert pages[0] == pages[1]
+
+
+def test_a_page_that_looks_far_back_shows_the_yields_of_all_of_it(model):
+    """Three years: from a table, for a store of so many days is slow to make."""
+    when = [datetime(2022 + n // 12, n % 12 + 1, 15, 14, tzinfo=UTC) for n in range(36)]
+    row = {"gate": "causal", "status": "ok", "model": model.id, "published_precision": "second", "evidence": []}
+    table = pa.Table.from_pylist(
+        [row | {"id": f"{n}", "published_at": at} for n, at in enumerate(when)], schema=schema(model.taxonomy.ids)
+    )
+    day = date(2024, 12, 16)
+    page = chain.make_report(table, model, chain.load_yields(), day=day, since=date(2022, 1, 1), freq="M", stamp="x")
+    assert page.chart_start == date(2022, 1, 1)
+    assert page.yields[0].dates[0] == date(2022, 1, 3)
 
 
 def test_only_the_window_is_read(place, model, whole):

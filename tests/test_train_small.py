@@ -105,6 +105,18 @@ def test_a_narrative_nobody_carries_gets_its_rate():
     assert heads.denial_bias == pytest.approx(0)
 
 
+@pytest.mark.parametrize(
+    ("combine", "taught", "why"),
+    [("refit", False, ""), ("refit", True, "goes on from its heads"), ("soup", False, "soup")],
+)
+def test_what_keeps_an_encoder_from_being_frozen_is_said(combine, taught, why):
+    from bondlore.train import run
+    from bondlore.train.recipe import Recipe
+
+    said = run._not_frozen(Recipe(encoder="frozen", combine=combine), taught=taught)
+    assert (why in said) if why else not said
+
+
 def test_the_better_figure_ships_and_a_tie_goes_to_the_frozen_one(monkeypatch):
     from types import SimpleNamespace
 

@@ -186,12 +186,14 @@ def read_pages(
         Progress("pages", unit="pages") as progress,
         Extractor(timeout_s=timeout_s, children=available_cores()) as read,
     ):
-        for article in complete(wanting, fetcher, read, clock=clock, pause_s=pause_s, per_host=per_host):
-            store.save_texts([article], seen_at=clock())
-            statuses[article.text_status] += 1
-            got = article.text_status in ("full", "partial")
-            better += got
-            progress.step(failed=int(article.text_status == "failed"))
+        pages = complete(wanting, fetcher, read, clock=clock, pause_s=pause_s, per_host=per_host)
+        with closing(pages):  # its threads end before the processes they use
+            for article in pages:
+                store.save_texts([article], seen_at=clock())
+                statuses[article.text_status] += 1
+                got = article.text_status in ("full", "partial")
+                better += got
+                progress.step(failed=int(article.text_status == "failed"))
     store.cluster()
     return PagesRead(statuses.total(), better, dict(statuses))
 
@@ -302,8 +304,8 @@ def make_report(
 
     The page looks back to `since`, by default a quarter of days, half a year of weeks or two years of months. `freq`
     "auto" takes the finest of the three whose periods mostly hold enough articles for a share. `in_sample` are the days
-    from which the model's training texts come. Shares are corrected
-    with the model's own held-out error counts. Raises InputError for a table without a dated article.
+    from which the model's training texts come. Shares are corrected with the model's own held-out error counts. Raises
+    InputError for a table without a dated article.
     """
     from bondlore.measure.shares import shares
     from bondlore.report.build import build_report
@@ -314,9 +316,9 @@ def make_report(
     known = up_to(table, day)
     if freq == "auto":
         freq = frequency(known, bundle.taxonomy, day)
-    first = since or day - timedelta(days=LOOK_BACK[freq])
     # a period cut by the page's edge would show a share of part of it
-    known = since_day(known, edge(first, freq))
+    first = edge(since or day - timedelta(days=LOOK_BACK[freq]), freq)
+    known = since_day(known, first)
     quality = replace(quality or Quality(), notes=(*(quality.notes if quality else ()), *_cautions(bundle, by)))
     confusion = usable_confusion(table, bundle)
     series = shares(
@@ -329,7 +331,7 @@ def make_report(
         labels=label_version(bundle),
     )
     if yields is not None:
-        yields = yields.between(day - timedelta(days=LOOK_BACK["M"]), day)
+        yields = yields.between(min(first, day - timedelta(days=LOOK_BACK["M"])), day)
     return build_report(
         known,
         series,

@@ -35,7 +35,7 @@ _LENGTH = 100  # characters of a feed's problem in the log
 @dataclass(frozen=True, slots=True)
 class Job:
     """What a run is asked to do. `refresh` fetches and merges yields, None to leave them; `catch_up` bounds the days
-    written late.
+    written late; `in_sample` are the days from which the model's training texts come.
     """
 
     feeds: Sequence[Feed]
@@ -47,6 +47,7 @@ class Job:
     pages: int = 10
     catch_up: int = 5
     pause_s: float = 1.0
+    in_sample: Sequence[tuple[date, date]] = ()
 
 
 @dataclass(slots=True)
@@ -196,7 +197,16 @@ def _page(
         notes=tuple(notes),
     )
     table, freq = chain.page_rows(store, tagger.bundle, day=day)
-    data = chain.make_report(table, tagger.bundle, yields, day=day, freq=freq, quality=quality, stamp=stamp)
+    data = chain.make_report(
+        table,
+        tagger.bundle,
+        yields,
+        day=day,
+        freq=freq,
+        quality=quality,
+        stamp=stamp,
+        in_sample=job.in_sample,
+    )
     paths = write_report(data, job.out / day.isoformat())
     say(f"report: {paths['json'].parent}")
     return paths

@@ -23,7 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "share": ("share", "each narrative's share of coverage over time, with intervals"),
     "relate": ("relate", "changes of yields beside changes of shares: lead-lag profile, days of large moves"),
     "yields": ("yields", "fetch, refresh or show Treasury yields"),
-    "report": ("report", "write the narrative report: HTML, PNG, Markdown, JSON"),
+    "report": ("report", "write the narrative report: HTML, PNG, Markdown, JSON, plain text"),
     "daily": ("daily", "ingest, yields, tag and report in one go, for cron"),
     "train": ("train", "labels to a model folder, in one command"),
     "evaluate": ("evaluate", "score a model on labelled articles"),

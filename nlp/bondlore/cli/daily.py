@@ -15,7 +15,17 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bondlore import __version__, resources
-from bondlore.cli.options import add_db, add_model, add_polling, agent, builder, count, database, print_json
+from bondlore.cli.options import (
+    add_db,
+    add_in_sample,
+    add_model,
+    add_polling,
+    agent,
+    builder,
+    count,
+    database,
+    print_json,
+)
 from bondlore.clock import utc_now
 from bondlore.progress import say
 
@@ -26,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["parser", "run"]
 
 _EXAMPLE = """  bondlore daily --db /srv/bonds/news.db --feeds my-feeds.opml --out /srv/bonds/reports
-  # cron, after the close in New York:  5 17 * * 1-5  bondlore daily ...
+  # cron, when the day's yields are out in New York:  5 18 * * 1-5  bondlore daily ...
 
 exit codes:
   0  done
@@ -59,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="a line a step, at most 1 MB and 3 older files (default: daily.log in --out)",
     )
+    add_in_sample(p)
     p.add_argument("--allow-private", action="store_true", help="allow feeds on this machine or a private network")
     p.add_argument("--json", action="store_true", help="machine-readable result")
     add_polling(p)
@@ -102,6 +113,7 @@ def _job(args: argparse.Namespace, feeds: Any) -> Job:
         at_once=args.now,
         pages=args.pages,
         catch_up=args.catch_up,
+        in_sample=args.in_sample,
     )
 
 

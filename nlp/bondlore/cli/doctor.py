@@ -29,7 +29,12 @@ _CORE = (
     "tokenizers",
     "trafilatura",
 )
-_EXTRAS = {"train": ("torch", "transformers", "scikit-learn", "datasets"), "ray": ("ray",), "postgres": ("psycopg",)}
+_EXTRAS = {
+    "train": ("torch", "transformers", "scikit-learn", "datasets"),
+    "ray": ("ray",),
+    "postgres": ("psycopg",),
+    "interactive": ("vl-convert-python",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +126,15 @@ def _model(folder: str | None) -> list[Finding]:
     from bondlore.tag import bundle as bundles
     from bondlore.tag.runtime import available_cores, best_precision
 
-    bundle = bundles.read(folder, verify=None)
+    bundle = bundles.read(folder)
+    # export --to onnx leaves out all that only training opens; some of it without the rest is a broken folder
+    rest = [name for name in bundle.files if name not in bundles.RUN]
+    small = bool(rest) and not any((bundle.folder / name).exists() for name in rest)
+    for name in () if small else rest:
+        bundles.check_file(bundle, name)
     size = sum((bundle.folder / name).stat().st_size for name in bundle.files if (bundle.folder / name).is_file())
     detail = f"{bundle.id}, {len(bundle.taxonomy)} narratives, {size / 1e6:.0f} MB, hashes match"
+    detail += "; only what tagging opens" if small else ""
     why = "has" if best_precision() == "int8" else "has no"
     how = f"{best_precision()} (this processor {why} fast int8 products), {available_cores()} threads"
     return [Finding("model", "ok", detail), Finding("runtime", "ok", how)]

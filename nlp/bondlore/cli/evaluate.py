@@ -104,7 +104,7 @@ def _into_card(card: Path, table: str) -> None:
         raise InputError(f"has no {FIGURES_MARK} mark", where=str(card), remedy="add the line where figures belong")
     _, _, after = rest.partition("\n## ")
     note = (
-        "End to end, shipped thresholds, in the form this processor runs faster; 95% bootstrap intervals over articles"
+        "End to end, shipped thresholds, in the form this processor runs faster; 95% bootstrap intervals over stories"
         " (`bondlore evaluate --card`)."
     )
     atomic.write_text(card, f"{head}{mark}\n{table}\n\n{note}\n\n## {after}")

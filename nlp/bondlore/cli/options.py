@@ -14,6 +14,7 @@ from bondlore.errors import InputError
 
 __all__ = [
     "add_db",
+    "add_in_sample",
     "add_model",
     "add_polling",
     "add_taxonomy",
@@ -48,6 +49,18 @@ def add_db(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--db", metavar="URL", help=f"the store (default: $BONDLORE_DB, else {DEFAULT_DB})")
 
 
+def add_in_sample(parser: argparse.ArgumentParser) -> None:
+    """--in-sample FROM:TO, of pages."""
+    parser.add_argument(
+        "--in-sample",
+        type=parse_span,
+        action="append",
+        default=[],
+        metavar="FROM:TO",
+        help="where the model's training texts come from; such days are shaded; may be repeated",
+    )
+
+
 def add_polling(parser: argparse.ArgumentParser) -> None:
     """How feeds and pages are asked: --now, --every, --pages, --contact."""
     parser.add_argument("--now", action="store_true", help="poll feeds that are not due yet too")
@@ -61,7 +74,6 @@ def add_polling(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="fetch the pages of N articles a host whose feed gave a teaser, robots.txt allowing (default 10; 0: none)",
     )
-
     parser.add_argument(
         "--contact",
         metavar="ADDRESS",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bondlore.cli.options import add_db, add_model, builder, database, parse_day, parse_span, print_json
+from bondlore.cli.options import add_db, add_in_sample, add_model, builder, database, parse_day, print_json
 from bondlore.clock import utc_now
 from bondlore.errors import InputError
 
@@ -39,14 +39,7 @@ def parser() -> argparse.ArgumentParser:
         help="period of the charts (default: the finest that holds)",
     )
     p.add_argument("--yields", type=Path, metavar="FILE", help="yields (default: the shipped table)")
-    p.add_argument(
-        "--in-sample",
-        type=parse_span,
-        action="append",
-        default=[],
-        metavar="FROM:TO",
-        help="where the model's training texts come from; such days are shaded",
-    )
+    add_in_sample(p)
     p.add_argument(
         "--interactive",
         action="store_true",
@@ -68,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.tagged and args.db:
         raise InputError("both --tagged and --db", where="bondlore report", remedy="give one of them")
+    if args.tagged and not args.tagged.is_dir():
+        raise InputError("is no folder", where=str(args.tagged), remedy="name one that bondlore tag --out has written")
     bundle = bundles.read(args.model, verify=())
     source = args.tagged or database(args)
     table, freq = chain.page_table(source, bundle, day=args.date, since=args.since, freq=args.freq)

@@ -5,8 +5,8 @@ No paywall is passed: what the page shows to everybody is what is kept, with how
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator
+import threading
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from datetime import datetime
@@ -42,14 +42,16 @@ def complete(
     clock: Clock = utc_now,
     pause_s: float = 1.0,
     per_host: int = 10,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[Article]:
+    sleep: Callable[[float], object] | None = None,
+) -> Generator[Article, None, None]:
     """Yield each article whose page was tried, with the better text or the reason why there is none.
 
     Hosts beside each other, pages of one host after each other: `pause_s` (or the longer crawl delay of its
     robots.txt) apart, at most `per_host` of them; the rest are left for another time and not yielded.
+    Closed or interrupted, it ends when the pages under way are read.
     """
-    robots = Robots(fetcher)
+    robots, ended = Robots(fetcher), threading.Event()
+    pause = sleep or ended.wait
     hosts: dict[str, list[Article]] = {}
     for article in articles:
         if article.url:
@@ -58,12 +60,16 @@ def complete(
     def visit(queue: list[Article]) -> list[Article]:
         done: list[Article] = []
         for number, article in enumerate(queue[:per_host]):
+            if ended.is_set():
+                break
             permission = robots.permission(article.url)
             if not permission.allowed:
                 done.append(replace(article, text_status="blocked", text_reason=permission.reason))
                 continue
             if wait := max(pause_s, permission.delay_s) if number else 0.0:
-                sleep(wait)
+                pause(wait)
+                if ended.is_set():
+                    break
             got = completed(article, fetcher, read, at=clock())
             full = got.text_reason == "the page answered 429"
             if permission.note and got.text_status in ("full", "partial"):
@@ -74,8 +80,11 @@ def complete(
         return done
 
     with ThreadPoolExecutor(min(_WORKERS, max(len(hosts), 1)), thread_name_prefix="bondlore-page") as pool:
-        for visited in as_completed([pool.submit(visit, queue) for queue in hosts.values()]):
-            yield from visited.result()
+        try:
+            for visited in as_completed([pool.submit(visit, queue) for queue in hosts.values()]):
+                yield from visited.result()
+        finally:
+            ended.set()
 
 
 def completed(article: Article, fetcher: Getter, read: PageReader, *, at: datetime) -> Article:

@@ -15,12 +15,24 @@ from bondlore.tag.rollup import ArticleCalibration
 from bondlore.tag.windows import WindowPlan
 from bondlore.taxonomy import Taxonomy
 
-__all__ = ["DEFAULT", "FORMAT", "MANIFEST", "Bundle", "Calibration", "file_digest", "locate", "read", "write"]
+__all__ = [
+    "DEFAULT",
+    "FORMAT",
+    "MANIFEST",
+    "RUN",
+    "Bundle",
+    "Calibration",
+    "check_file",
+    "file_digest",
+    "locate",
+    "read",
+    "write",
+]
 
 FORMAT = 1
 MANIFEST = "bondlore.json"
 DEFAULT = "models/default"
-_RUN = ("model.onnx", "tokenizer.json")  # what tagging opens
+RUN = ("model.onnx", "tokenizer.json")  # what tagging opens
 _MAX_MANIFEST = 5_000_000
 _UNSAFE = {".pkl", ".pickle", ".pt", ".pth", ".bin", ".joblib", ".npy", ".npz", ".h5", ".py"}
 
@@ -62,7 +74,7 @@ class Bundle:
     @property
     def fingerprint(self) -> str:
         """12 hex digits over all that decides an answer: weights, tokenizer, taxonomy, windows, calibration."""
-        decides = {k: v for k, v in self.files.items() if k in _RUN}
+        decides = {k: v for k, v in self.files.items() if k in RUN}
         body = {
             "files": decides,
             "taxonomy": taxonomy.dump(self.taxonomy),
@@ -101,7 +113,7 @@ def locate(model: Path | str | None) -> Path:
     return download(name.removeprefix("hf://"))
 
 
-def read(model: Path | str | None = None, *, verify: tuple[str, ...] | None = _RUN) -> Bundle:
+def read(model: Path | str | None = None, *, verify: tuple[str, ...] | None = RUN) -> Bundle:
     """Read a model (see `locate`) and check the hashes of the files in `verify`; None checks all of them.
 
     Raises ModelError when the folder is missing or incomplete, is of another format, has been

@@ -104,12 +104,10 @@ def train(
         )
     held_out: dict[int, Any] = {}
     untuned: dict[int, Any] = {}
-    few = sum(bool(s) for a in articles for s in a.sentences) <= choice.MOST
-    if (
-        head is None
-        and recipe.combine == "refit"
-        and (recipe.encoder == "frozen" or (recipe.encoder == "auto" and few))
-    ):
+    barred = _not_frozen(recipe, taught=head is not None)
+    if recipe.encoder == "frozen" and barred:
+        report(f"train: warning: the encoder is tuned all the same: {barred}")
+    if not barred and (recipe.encoder == "frozen" or (recipe.encoder == "auto" and words <= choice.MOST)):
         report("train: reading every sentence with the encoder as it is")
         probe = choice.Probe(recipe, data, articles, reader, taxonomy)
         untuned = probe.choose(parts, fresh)
@@ -199,6 +197,13 @@ def _check(articles: Sequence[LabelledArticle], taxonomy: Taxonomy) -> None:
         raise LabelError("no sentence carries any narrative", remedy="label some sentences")
     if missing := [n for n in taxonomy if n not in seen]:
         say(f"train: warning: no example of {', '.join(missing)}; the model will never find it")
+
+
+def _not_frozen(recipe: Recipe, *, taught: bool) -> str:
+    """Why the encoder cannot be left as it is; "" when it can. `taught`: the base has heads for these narratives."""
+    if taught:
+        return "the base knows these narratives and goes on from its heads; pass --base an encoder that does not"
+    return "" if recipe.combine == "refit" else f'the recipe says combine = "{recipe.combine}"; take "refit"'
 
 
 def _choose(
