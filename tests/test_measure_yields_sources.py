@@ -202,3 +202,18 @@ def test_real_yields_and_breakevens_from_fred() -> None:
 def test_an_unknown_source_is_refused() -> None:
     with serving() as site, pytest.raises(YieldsError, match="no source 'ecb'"):
         fetch(site, "ecb")
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (["--source", "file", "--tenor", "2Y"], "--tenor"),
+        (["--source", "file", "--start", "2025-04-01"], "--start"),
+        (["--source", "treasury", "--file", "mine.csv"], "--file"),
+    ],
+)
+def test_an_option_of_another_source_is_refused(given, named, capsys):
+    from bondlore.cli import main
+
+    assert main(["yields", *given]) == 1
+    assert named in capsys.readouterr().err

@@ -95,7 +95,8 @@ def add_measure(p: argparse.ArgumentParser) -> None:
         "--as-of",
         type=parse_moment,
         metavar="DATE",
-        help="a vintage: leave out what was published, first seen or (in a store) tagged later than that day's cut-off",
+        help="a vintage: leave out what was published, first seen or (in a store) tagged later than that day's cut-off;"
+        " what was imported from an archive was first seen on the day of the import",
     )
     p.add_argument("--hindsight", action="store_true", help="with --as-of: articles may have been tagged later")
     p.add_argument("--cutoff", type=parse_time, metavar="HH:MM", help="when a news day ends, New York time (15:30)")

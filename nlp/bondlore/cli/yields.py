@@ -52,12 +52,16 @@ def run(args: argparse.Namespace) -> int:
     if args.source == "file":
         from bondlore.measure.yields import write_yields
 
+        for name, value in (("--tenor", args.tenor), ("--start", args.start)):
+            if value:
+                raise InputError("chooses what to fetch", where=name, remedy="use --source treasury or fred")
         found = load_yields(args.file, mapping=mapping(args.map))
         if args.out:
             write_yields(found, args.out)
     else:
-        if args.map:
-            raise InputError("is for a file of your own", where="--map", remedy="use --source file --file CSV")
+        for name, value in (("--map", args.map), ("--file", args.file)):
+            if value:
+                raise InputError("is for a file of your own", where=name, remedy="use --source file --file CSV")
         args.out = args.out or Path("yields.csv")
         found = refresh(args.out, source=args.source, start=args.start, tenors=args.tenor or ())
     if args.out:
