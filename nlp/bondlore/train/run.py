@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bondlore.errors import LabelError, MissingExtraError, ModelError
+from bondlore.errors import InputError, LabelError, MissingExtraError, ModelError
 from bondlore.progress import say
 from bondlore.tag import bundle as bundles
 from bondlore.tag.bundle import Bundle, Calibration
@@ -42,8 +42,8 @@ def train(
 
     `predictions`: a file for what the held-out folds' models say of the articles, in the form of
     `evaluate --predictions`; `labels check --predictions` finds likely label errors with it.
-    Raises LabelError when the labels cannot teach anything, ModelError when the base cannot be loaded or
-    the exported model strays from fp32.
+    Raises LabelError when the labels cannot teach anything, ModelError when the base cannot be loaded, InputError for
+    a recipe that contradicts itself.
     """
     _check(articles, taxonomy)
     out = out.resolve()
@@ -73,6 +73,13 @@ def train(
             "has no heads for these narratives, so its weights cannot be mixed in (base_share)",
             where=recipe.base or "base",
             remedy="pass the encoder/ of a model trained on this taxonomy, or set base_share = 0",
+        )
+
+    if recipe.encoder == "frozen" and (recipe.combine != "refit" or recipe.base_share):
+        raise InputError(
+            "an encoder that is left as it is has no weights to combine or mix",
+            where="encoder",
+            remedy='set combine = "refit" and base_share = 0, or encoder = "tuned"',
         )
 
     probe: choice.Probe | None = None
@@ -105,21 +112,20 @@ def train(
     held_out: dict[int, Any] = {}
     untuned: dict[int, Any] = {}
     few = sum(bool(s) for a in articles for s in a.sentences) <= choice.MOST
-    if (
-        head is None
-        and recipe.combine == "refit"
-        and (recipe.encoder == "frozen" or (recipe.encoder == "auto" and few))
-    ):
+    compared = recipe.encoder == "auto" and recipe.combine == "refit" and head is None and few
+    if compared or recipe.encoder == "frozen":
         report("train: reading every sentence with the encoder as it is")
         probe = choice.Probe(recipe, data, articles, reader, taxonomy)
         untuned = probe.choose(parts, fresh)
     states: list[dict[str, Any]] = []
-    kept = Checkpoints(out, articles, taxonomy, recipe)
+    kept = Checkpoints(out, articles, taxonomy, recipe, head)
     for number, fold in enumerate(parts if probe is None or recipe.encoder != "frozen" else ()):
         name = f"fold {number + 1}/{recipe.folds}" if recipe.combine != "holdout" else "all but the held-out fold"
         if (found := kept.load(number)) is None:
             model = one(everything - set(fold), recipe.seed + number, name)
-            found = model.state_dict(), fit.predict(model, [e for e in data if e.article in set(fold)], reader)
+            logits = fit.predict(model, [e for e in data if e.article in set(fold)], reader)
+            # on the CPU, where one read back from disk is
+            found = {k: v.cpu() for k, v in model.state_dict().items()}, logits
             kept.save(number, *found)
         else:
             report(f"train: {name} was trained before the interruption")
@@ -157,11 +163,11 @@ def train(
     if probe is not None and way["encoder"] == "frozen":
         model = probe.model(everything)
     elif states and recipe.combine == "holdout":
-        model = fit.build(len(taxonomy), recipe)
+        model = fit.build(len(taxonomy), recipe, head=head)  # the heads say on what they work, which no weight does
         model.load_state_dict(states[0])
         model.eval()
     elif states and recipe.combine == "soup":
-        model = fit.build(len(taxonomy), recipe)
+        model = fit.build(len(taxonomy), recipe, head=head)
         model.load_state_dict({k: sum(s[k].float() for s in states) / len(states) for k in states[0]})
         model.eval()
         if recipe.polish:
