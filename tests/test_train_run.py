@@ -288,6 +288,9 @@ def test_a_frozen_encoder_stays_so_whatever_the_base_knows(left, articles, narra
     again = replace(recipe, base=str(left / "encoder"), encoder="frozen", folds=0)
     made = train(articles, narratives, again, tmp_path / "m", now=NOW, report=lambda _: None)
     assert made.training["way"]["encoder"] == "frozen"
+    card = (tmp_path / "m" / "README.md").read_text()
+    assert "the model is uncalibrated" in card
+    assert "held-out folds" not in card
     for odd in ({"combine": "soup"}, {"base_share": 0.5}):
         with pytest.raises(InputError, match="no weights to combine"):
             train(articles, narratives, replace(again, **odd), tmp_path / "n", now=NOW, report=lambda _: None)
