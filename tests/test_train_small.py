@@ -131,6 +131,27 @@ def test_a_recipe_with_an_unknown_encoder_is_refused(tmp_path):
         read(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("window = 3", "window is 3"),
+        ("batch = 0", "batch is 0"),
+        ("folds = 1", "folds is 1"),
+        ("epochs = -1", "epochs is -1"),
+        ("average = true", "average must be float"),
+        ("base_share = 2", "from 0 to 1"),
+        ('combine = "mix"', "soup, refit or holdout"),
+    ],
+)
+def test_a_recipe_that_nothing_can_be_done_with_is_refused(tmp_path, text, reason):
+    from bondlore.train.recipe import read
+
+    path = tmp_path / "r.toml"
+    path.write_text(text + "\n")
+    with pytest.raises(InputError, match=reason):
+        read(path)
+
+
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
     import tiny_encoder
