@@ -1,7 +1,8 @@
 """What a long run keeps beside its output, so that an interruption costs at most the fold in progress.
 
 `<out>.work/<key>-fold-<k>.safetensors` holds a fold's weights and its held-out logits; the key digests labels, recipe,
-base, the heads it goes on from and taxonomy, so that another run never picks them up. The folder goes when the model is installed.
+base, the heads it goes on from and taxonomy, so that another run never picks them up. The folder goes when the model
+is installed.
 """
 
 from __future__ import annotations
