@@ -10,7 +10,7 @@ from bondlore import taxonomy
 from bondlore.errors import LabelError
 from bondlore.taxonomy import Taxonomy
 from bondlore.train.labelling.forms import native_rows
-from bondlore.train.labelling.spans import NOTHING
+from bondlore.train.labelling.spans import NOTHING, parted
 from bondlore.train.labels import flat_labels
 
 __all__ = ["names", "narrative_of", "of_files"]
@@ -48,5 +48,4 @@ def of_files(paths: Iterable[Path | str], *, name: str = "derived") -> Taxonomy:
 
 def narrative_of(label: str) -> str:
     """A flat label without its stance."""
-    narrative, _, stance = label.rpartition(":")
-    return narrative if narrative and stance in ("support", "reject") else label
+    return parted(label)[0]
