@@ -279,21 +279,10 @@ def test_torch_tags_with_such_heads_as_the_exported_model_does(left):
         assert one.scores == pytest.approx(other.scores, abs=0.05)
 
 
-def test_a_frozen_encoder_stays_so_whatever_the_base_knows(left, articles, narratives, recipe, tmp_path):
-    from dataclasses import replace
-
-    from bondlore.errors import InputError
-    from bondlore.train.run import train
-
-    again = replace(recipe, base=str(left / "encoder"), encoder="frozen", folds=0)
-    made = train(articles, narratives, again, tmp_path / "m", now=NOW, report=lambda _: None)
-    assert made.training["way"]["encoder"] == "frozen"
-    card = (tmp_path / "m" / "README.md").read_text()
+def test_the_card_of_an_uncalibrated_model_says_so(left):
+    card = (left / "README.md").read_text()
     assert "the model is uncalibrated" in card
     assert "held-out folds" not in card
-    for odd in ({"combine": "soup"}, {"base_share": 0.5}):
-        with pytest.raises(InputError, match="no weights to combine"):
-            train(articles, narratives, replace(again, **odd), tmp_path / "n", now=NOW, report=lambda _: None)
 
 
 def test_a_fold_of_another_way_to_combine_or_of_other_heads_is_not_taken_up(articles, narratives, recipe, base, left):

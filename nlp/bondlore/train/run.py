@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bondlore.errors import InputError, LabelError, MissingExtraError, ModelError
+from bondlore.errors import LabelError, MissingExtraError, ModelError
 from bondlore.progress import say
 from bondlore.tag import bundle as bundles
 from bondlore.tag.bundle import Bundle, Calibration
@@ -42,8 +42,7 @@ def train(
 
     `predictions`: a file for what the held-out folds' models say of the articles, in the form of
     `evaluate --predictions`; `labels check --predictions` finds likely label errors with it.
-    Raises LabelError when the labels cannot teach anything, ModelError when the base cannot be loaded, InputError for
-    a recipe that contradicts itself.
+    Raises LabelError when the labels cannot teach anything, ModelError when the base cannot be loaded.
     """
     _check(articles, taxonomy)
     out = out.resolve()
@@ -73,13 +72,6 @@ def train(
             "has no heads for these narratives, so its weights cannot be mixed in (base_share)",
             where=recipe.base or "base",
             remedy="pass the encoder/ of a model trained on this taxonomy, or set base_share = 0",
-        )
-
-    if recipe.encoder == "frozen" and (recipe.combine != "refit" or recipe.base_share):
-        raise InputError(
-            "an encoder that is left as it is has no weights to combine or mix",
-            where="encoder",
-            remedy='set combine = "refit" and base_share = 0, or encoder = "tuned"',
         )
 
     probe: choice.Probe | None = None
@@ -112,8 +104,11 @@ def train(
     held_out: dict[int, Any] = {}
     untuned: dict[int, Any] = {}
     few = sum(bool(s) for a in articles for s in a.sentences) <= choice.MOST
-    compared = recipe.encoder == "auto" and recipe.combine == "refit" and head is None and few
-    if compared or recipe.encoder == "frozen":
+    if (
+        head is None
+        and recipe.combine == "refit"
+        and (recipe.encoder == "frozen" or (recipe.encoder == "auto" and few))
+    ):
         report("train: reading every sentence with the encoder as it is")
         probe = choice.Probe(recipe, data, articles, reader, taxonomy)
         untuned = probe.choose(parts, fresh)
