@@ -271,3 +271,14 @@ def test_the_shipped_model_answers_alike_on_every_device(root, tagger, device):
             count += 1
     assert np.mean(differences) <= 0.01
     assert same / count >= 0.98
+
+
+def test_a_job_goes_on_in_its_precision_on_another_processor(source, tmp_path, monkeypatch):
+    from bondlore.tag.batch import job
+
+    out = tmp_path / "out"
+    monkeypatch.setattr(job, "best_precision", lambda: "int8")
+    assert job.LoadModel.of_folder(out, None).runtime == "int8"
+    plan_only([source], out, load=TinyLoader(runtime="fp32"), quiet=True)
+    assert job.LoadModel.of_folder(out, None).runtime == "fp32"
+    assert job.LoadModel.of_folder(out, None, "int8").runtime == "int8"  # and will be refused, as asked

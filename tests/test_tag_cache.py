@@ -41,6 +41,19 @@ def test_a_copy_gets_the_answer_under_its_own_id_without_being_read():
     assert (counted.read, tagger.copies) == (["a0"], 1)
 
 
+def test_of_several_copies_the_first_is_expected_for_it_is_the_one_read():
+    told = []
+    counted = Counted()
+    counted.expect = told.extend
+    (first,) = articles(1)
+    copies = [first, replace(first, id="copy"), replace(first, id="another")]
+    tagger = Remembering(counted)
+    tagger.expect(copies)
+    for article in copies:
+        tagger.tag_one(article)
+    assert [article.id for article in told] == counted.read == ["a0"]
+
+
 words = st.lists(st.sampled_from(["w1", "w2", " ", ". ", "\n", "\ud800", "é"]), max_size=4).map("".join)
 wild = st.builds(
     Article, id=st.sampled_from("abc"), title=words, text=words, sentences=st.none() | st.lists(words).map(tuple)

@@ -62,6 +62,16 @@ def test_calibration_recovers_the_line_and_finds_denials():
     assert all(0.25 <= t <= 0.6 for t in found.threshold)
 
 
+def test_what_the_network_says_of_a_missing_title_counts_for_nothing():
+    logits, articles = made(100)
+    untitled = [LabelledArticle(a.id, ("", *a.sentences), {s + 1: m for s, m in a.labels.items()}) for a in articles]
+    title = np.full((1, 2), 9.0)
+    odd = {i: tuple(np.vstack([title, part]) for part in pair) for i, pair in logits.items()}
+    settled = calibrate(logits, articles, TAXONOMY)
+    assert calibrate(odd, untitled, TAXONOMY) == settled
+    assert carried_over(settled, odd, untitled, TAXONOMY) == carried_over(settled, logits, articles, TAXONOMY)
+
+
 def test_error_counts_add_up_and_leave_off_topic_articles_out():
     logits, articles = made(100)
     articles[0] = LabelledArticle("0", articles[0].sentences, {}, gate="off_topic")

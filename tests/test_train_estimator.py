@@ -92,6 +92,8 @@ def test_an_unfitted_one_says_so():
     [
         ("one text", [["a"]], "is one text"),
         ([1.0], [["a"]], "only strings"),
+        ([None], [["a"]], "holds NoneType, not only strings"),
+        (["x", "y"], [0, 1], "holds 0, which is no label"),
         (pd.DataFrame({"sentence": ["x"]}), [["a"]], "no column 'text'"),
         (["x", "y"], [["a"]], "2 texts and 1 rows"),
         (["x"], "a", "no row of labels"),
@@ -103,6 +105,34 @@ def test_bad_input_is_named(X, y, reason):
 
     with pytest.raises(InputError, match=reason):
         NarrativeClassifier().fit(X, y)
+
+
+def test_an_unknown_encoder_is_named():
+    from bondlore import NarrativeClassifier
+
+    with pytest.raises(InputError, match="encoder is 'fozen'"):
+        NarrativeClassifier(encoder="fozen").fit(["x"] * 8, [["a"]] * 8)
+
+
+def test_a_column_of_none_is_no_narrative():
+    from bondlore.train.estimator import _labels
+
+    y = pd.DataFrame({"a": [1, 0], "None": [0, 1]})
+    assert _labels(y) == (["a"], [["a"], []])
+
+
+def test_a_label_may_name_its_stance(monkeypatch):
+    from bondlore import NarrativeClassifier
+    from bondlore.train import estimator
+
+    taught = []
+    monkeypatch.setattr(estimator, "train", lambda rows, known, *_, **__: taught.append((rows, known.ids)))
+    monkeypatch.setattr(NarrativeClassifier, "_open", lambda *_: None)
+    made = NarrativeClassifier().fit(["x", "y"], [["Fed policy"], ["Fed policy:reject"]])
+    articles, ids = taught[0]
+    assert ids == ("fed_policy",)
+    assert [a.labels[1]["fed_policy"] for a in articles] == ["support", "reject"]
+    assert list(made.classes_) == ["Fed policy"]
 
 
 @pytest.mark.slow

@@ -243,6 +243,65 @@ def test_a_taught_base_goes_on_from_its_own_heads(model, articles, narratives):
     assert built.presence.weight.equal(load_file(model / "head.safetensors")["presence.weight"])
 
 
+@pytest.fixture(scope="module")
+def left(articles, narratives, recipe, tmp_path_factory):
+    """A model whose encoder was left as it is: its heads work on sentences of length one."""
+    from dataclasses import replace
+
+    from bondlore.train.run import train
+
+    out = tmp_path_factory.mktemp("models") / "left"
+    train(articles, narratives, replace(recipe, encoder="frozen", folds=0), out, now=NOW, report=lambda _: None)
+    return out
+
+
+@pytest.mark.parametrize("combine", ["holdout", "soup"])
+def test_what_goes_on_from_such_heads_works_on_the_same(left, articles, narratives, recipe, tmp_path, combine):
+    from dataclasses import replace
+
+    from safetensors.torch import load_file
+
+    from bondlore.train.run import train
+
+    again = replace(recipe, base=str(left / "encoder"), combine=combine, epochs=1)
+    train(articles, narratives, again, tmp_path / "m", now=NOW, report=lambda _: None)
+    assert "unit" in load_file(left / "head.safetensors")
+    assert "unit" in load_file(tmp_path / "m" / "head.safetensors")
+
+
+def test_torch_tags_with_such_heads_as_the_exported_model_does(left):
+    from bondlore import Tagger
+    from bondlore.train.device import LoadOnDevice
+
+    given = [{"sentences": ["", "funds sold on margin calls", "the chef cooked rice"]}]
+    exact, exported = Tagger.load(left).tag(given)[0], LoadOnDevice(str(left), "torch-cpu")(1)._tagger.tag(given)[0]
+    for one, other in zip(exact.sentences, exported.sentences, strict=True):
+        assert one.scores == pytest.approx(other.scores, abs=0.05)
+
+
+def test_the_card_of_an_uncalibrated_model_says_so(left):
+    card = (left / "README.md").read_text()
+    assert "the model is uncalibrated" in card
+    assert "held-out folds" not in card
+
+
+def test_a_fold_of_another_way_to_combine_or_of_other_heads_is_not_taken_up(articles, narratives, recipe, base, left):
+    from dataclasses import replace
+
+    from bondlore.train.checkpoint import Checkpoints
+
+    made = [
+        Checkpoints(left, articles, narratives, of, head)._path(0)
+        for of, head in [
+            (recipe, None),
+            (replace(recipe, combine="soup"), None),
+            (recipe, base / "model.safetensors"),
+            (recipe, left / "head.safetensors"),
+        ]
+    ]
+    assert len(set(made)) == 4
+
+
 def test_the_exported_graph_has_its_attention_joined(model):
     import onnx
 

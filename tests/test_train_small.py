@@ -60,6 +60,37 @@ def test_flat_labels_are_read_as_people_write_them(labels, read):
     assert parse({"text": "x", "labels": labels}, known, "f:1").labels == read
 
 
+@pytest.mark.parametrize("form", ["csv", "doccano", "flat"])
+def test_a_taxonomy_of_any_files_labels_reads_that_file(tmp_path, form):
+    from bondlore.train.labelling.derive import of_files
+    from bondlore.train.labels import read_all
+
+    texts = ["Headline here.", "The Fed moved.", "Prices rose.", "No idea."]
+    said = [["None"], ["Fed policy", "effect: prices:reject"], ["effect"], []]
+    path = tmp_path / f"l.{'csv' if form == 'csv' else 'jsonl'}"
+    if form == "csv":
+        lines = [f"{t},{';'.join(x)},one,{i}" for i, (t, x) in enumerate(zip(texts, said, strict=True))]
+        path.write_text("\n".join(["text,labels,article,sentence", *lines]) + "\n")
+    elif form == "doccano":
+        starts = [sum(len(t) + 1 for t in texts[:i]) for i in range(4)]
+        spans = [[s, s + len(t), n] for s, t, x in zip(starts, texts, said, strict=True) for n in x]
+        path.write_text(json.dumps({"text": "\n".join(texts), "label": spans, "article": "one"}) + "\n")
+    else:
+        rows = [{"text": t, "labels": {n: "support"}} for t, n in (("The Fed.", "Fed policy"), ("Prices.", "effect"))]
+        rows.append({"text": "Prices.", "labels": ["effect: prices:reject"]})
+        path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    made = of_files([path])
+    assert set(made.ids) == {"fed_policy", "effect", "effect_prices"}
+    found = [m for a in read_all([path], made) for _, m in sorted(a.labels.items())]
+    merged = {n: s for m in found for n, s in m.items()}
+    assert merged == {"fed_policy": "support", "effect_prices": "reject", "effect": "support"}
+
+
+def test_one_narrative_written_in_two_ways_has_one_stance():
+    with pytest.raises(LabelError, match="both supports and denies 'cost_push'"):
+        parse({"text": "x", "labels": ["cost-push", "Cost push:reject"]}, taxonomy.derive(["cost-push"]), "f:1")
+
+
 def test_an_unknown_label_names_the_way_out():
     with pytest.raises(LabelError, match="bondlore labels taxonomy"):
         parse({"text": "x", "labels": ["z"]}, taxonomy.derive(["a"]), "f:1")
@@ -140,6 +171,27 @@ def test_a_recipe_with_an_unknown_encoder_is_refused(tmp_path):
     path = tmp_path / "r.toml"
     path.write_text('encoder = "icy"\n')
     with pytest.raises(InputError, match="auto, tuned or frozen"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("window = 3", "window is 3"),
+        ("batch = 0", "batch is 0"),
+        ("folds = 1", "folds is 1"),
+        ("epochs = -1", "epochs is -1"),
+        ("average = true", "average must be float"),
+        ("base_share = 2", "from 0 to 1"),
+        ('combine = "mix"', "soup, refit or holdout"),
+    ],
+)
+def test_a_recipe_that_nothing_can_be_done_with_is_refused(tmp_path, text, reason):
+    from bondlore.train.recipe import read
+
+    path = tmp_path / "r.toml"
+    path.write_text(text + "\n")
+    with pytest.raises(InputError, match=reason):
         read(path)
 
 

@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--precision",
         choices=PRECISIONS,
-        help="of --device cpu (default: the faster one here; the tasks and workers of one job share theirs)",
+        help="of --device cpu (default: what a job was begun in, else the faster one here)",
     )
     p.add_argument("--limit", type=positive, metavar="N", help="the first N articles only")
     p.add_argument("--shard-size", type=positive, metavar="N", help="articles a file (default 256)")
@@ -170,7 +170,7 @@ def _load(args: argparse.Namespace) -> Loader:
     if args.device == "cpu":
         from bondlore.tag.batch.job import LoadModel
 
-        return LoadModel(args.model, args.precision) if args.precision else LoadModel(args.model)
+        return LoadModel.of_folder(args.out, args.model, args.precision)
     try:
         from bondlore.train.device import LoadOnDevice
     except ImportError as error:

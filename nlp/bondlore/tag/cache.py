@@ -56,7 +56,10 @@ class Remembering:
         """Tell a tagger that reads many articles at once which ones will come. Raises what it raises."""
         expect = getattr(self._tagger, "expect", None)
         if expect is not None:
-            new = {key: article for article in articles if (key := _key(article)) not in self._known}
+            new: dict[bytes, Article] = {}
+            for article in articles:
+                if (key := _key(article)) not in self._known:
+                    new.setdefault(key, article)  # the first of several copies is the one that will be read
             expect(new.values())
 
     def tag_one(self, article: Article) -> Tagging:

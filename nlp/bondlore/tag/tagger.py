@@ -68,7 +68,7 @@ class Tagger:
         self._pool = ThreadPoolExecutor(threads, "bondlore-window")
         self._ahead = 2 * threads  # articles begun before one is finished: no thread waits, and few wait in memory
         self._coming: deque[Article] = deque()
-        self._begun: dict[int, _Reading] = {}  # by id(): an article met twice is read twice
+        self._begun: dict[int, _Reading] = {}  # by id()
         self._runtime, self._tokenizer = runtime, tokenizer
         self._gate = SubjectGate(bundle.taxonomy.subject)
         c = bundle.calibration
@@ -133,7 +133,7 @@ class Tagger:
     def tag_one(self, article: Article) -> Tagging:
         """Tag one article. An article off the subject is not read by the model: its scores are all 0."""
         reading = self._begun.pop(id(article), None)
-        if reading is None or reading.article is not article:
+        if reading is None:  # one that is there holds its article, so that no other can have its id()
             if self._coming and self._coming[0] is article:
                 self._coming.popleft()
             reading = self._begin(article)

@@ -27,7 +27,7 @@ def joined(model: Any, heads: int, inputs: dict[str, Any]) -> Any:
     changed.CopyFrom(model)
     try:
         count = _join(changed.graph, heads)
-    except (KeyError, IndexError, _OtherError):
+    except (KeyError, IndexError, TypeError, ValueError, _OtherError):  # no such node, or constants of other shapes
         return model
     if not count:
         return model

@@ -76,8 +76,7 @@ def calibrate(
 ) -> Calibration:
     """Lines, thresholds and the article roll-up from out-of-fold logits (article number -> presence, stance)."""
     gold = [targets(articles[i], taxonomy) for i in logits]
-    # an empty sentence (a missing title) is never read when tagging, so it must not count here
-    read = np.array([bool(s) for i in logits for s in articles[i].sentences])
+    read = np.concatenate([_read(articles[i]) for i in logits])
     x = np.concatenate([presence for presence, _ in logits.values()]).astype(float)[read]
     stance = np.concatenate([s for _, s in logits.values()]).astype(float)[read]
     y, reject = (np.concatenate([g[k] for g in gold])[read] for k in (0, 1))
@@ -114,7 +113,8 @@ def carried_over(
     slope, intercept, threshold = map(np.asarray, (base.slope, base.intercept, base.threshold))
     pairs = []
     for i, (presence, stance) in logits.items():
-        p, denial = _sigmoid(slope * presence + intercept), _sigmoid(np.asarray(stance))
+        p = _read(articles[i])[:, None] * _sigmoid(slope * presence + intercept)
+        denial = _sigmoid(np.asarray(stance))
         gold, gold_reject = targets(articles[i], taxonomy)
         for k in np.flatnonzero(gold.any(axis=0) & (p >= threshold).any(axis=0)):
             found = p[:, k] >= threshold[k]
@@ -148,8 +148,9 @@ def count_errors(
     about = SubjectGate(taxonomy.subject)
     on_subject = {i: pair for i, pair in logits.items() if _on_subject(articles[i], about)}
     for i, (presence, stance) in on_subject.items():
-        read = np.array([[bool(s)] for s in articles[i].sentences])
-        p = read * _sigmoid(np.asarray(calibration.slope) * presence + np.asarray(calibration.intercept))
+        p = _read(articles[i])[:, None] * _sigmoid(
+            np.asarray(calibration.slope) * presence + np.asarray(calibration.intercept)
+        )
         denied = _sigmoid(stance) >= calibration.reject_threshold
         gold, gold_reject = targets(articles[i], taxonomy)
         for k, narrative in enumerate(taxonomy.ids):
@@ -204,7 +205,7 @@ def held_out_scores(
     probabilities = np.zeros(shape)
     for row, i in enumerate(used):
         presence, stance = logits[i]
-        read = np.array([bool(s) for s in articles[i].sentences])
+        read = _read(articles[i])
         p = _sigmoid(np.asarray(calibration.slope) * presence + np.asarray(calibration.intercept))[read]
         denied = _sigmoid(stance)[read] >= calibration.reject_threshold
         gold, gold_reject = (part[read] for part in targets(articles[i], taxonomy))
@@ -221,6 +222,11 @@ def held_out_scores(
         digest([articles[i] for i in used])[:12],
         stances={n: dict(zip(_SERIES[1:], some[1:], strict=True)) for n, some in made.items()},
     )
+
+
+def _read(article: LabelledArticle) -> NDArray[np.bool_]:
+    """Which sentences count: an empty one (a missing title) is never read when tagging."""
+    return np.array([bool(s) for s in article.sentences])
 
 
 def _on_subject(article: LabelledArticle, about: SubjectGate) -> bool:
@@ -259,7 +265,7 @@ def _article_line(
 
     rows, goal = [], []
     for i, (presence, _) in logits.items():
-        strongest, second = article_features(_sigmoid(slope * presence + intercept))
+        strongest, second = article_features(_sigmoid(slope * presence + intercept)[_read(articles[i])])
         rows.append(np.column_stack([strongest, second]))
         goal.append(targets(articles[i], taxonomy)[0].max(axis=0))
     x, y = np.concatenate(rows), np.concatenate(goal)

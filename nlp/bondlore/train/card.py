@@ -27,10 +27,19 @@ _SHOWN = (
 )
 
 
+_UNCALIBRATED = (
+    "there were no held-out articles, or too few, to fit probabilities and thresholds on: the model is uncalibrated,\n"
+    "its probabilities are raw, every threshold is 0.5, and it holds no error counts."
+)
 _CARRIED_OVER = (
     "the base is a model of the same narratives, and {base_share:.0%} of the weights are still its own; its lines and\n"
     "thresholds were kept, the reject threshold was set on one of {folds} parts that shares no story with the others."
 )
+_SHARES = (
+    "`bondlore share` corrects them with the held-out error counts in\n"
+    "`bondlore.json`, which hold for articles like those it was trained on."
+)
+_NO_SHARES = "this model has no held-out error counts to correct them with."
 _CALIBRATED = {
     "holdout": (
         "probabilities and thresholds fitted on the articles of one of {folds} parts that share no story with what\n"
@@ -60,6 +69,10 @@ def write_card(bundle: Bundle, articles: Sequence[LabelledArticle], path: Path) 
         for n, t in zip(bundle.taxonomy.ids, bundle.calibration.threshold, strict=True)
     )
     how = _CARRIED_OVER if recipe.get("base_share") else _CALIBRATED[recipe["combine"]]
+    calibrated = bool(bundle.confusion)
+    sort = "a calibrated" if calibrated else "an uncalibrated"
+    if not calibrated:
+        how = _UNCALIBRATED
     who = ", ".join(f"{a} ({n} articles)" for a, n in sorted(annotators.items()))
     text = f"""---
 license: apache-2.0
@@ -68,7 +81,7 @@ tags: [text-classification, multi-label, stance, finance]
 ---
 # {bundle.name}
 
-Reads an article sentence by sentence, in context, and gives each sentence a calibrated probability of
+Reads an article sentence by sentence, in context, and gives each sentence {sort} probability of
 each of {len(bundle.taxonomy)} narratives of taxonomy `{bundle.taxonomy.name}` version {bundle.taxonomy.version},
 and whether it pushes (`support`) or denies (`reject`) it. Model id `{bundle.id}`.
 
@@ -95,8 +108,7 @@ Not measured yet: `bondlore evaluate {bundle.name} LABELS --card`.
 ## Use and limits
 For measuring what the press says about bond moves; not for what moved bonds, and not for trading. English.
 Sentences are judged by what the text says, under the codebook; no outside knowledge is used.
-Counting its positives gives biased shares: `bondlore share` corrects them with the held-out error counts in
-`bondlore.json`, which hold for articles like those it was trained on.
+Counting its positives gives biased shares: {_SHARES if calibrated else _NO_SHARES}
 """
     atomic.write_text(path, text)
 

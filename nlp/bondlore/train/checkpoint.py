@@ -1,7 +1,8 @@
 """What a long run keeps beside its output, so that an interruption costs at most the fold in progress.
 
 `<out>.work/<key>-fold-<k>.safetensors` holds a fold's weights and its held-out logits; the key digests labels, recipe,
-base and taxonomy, so that another run never picks them up. The folder goes when the model is installed.
+base, the heads it goes on from and taxonomy, so that another run never picks them up. The folder goes when the model
+is installed.
 """
 
 from __future__ import annotations
@@ -34,9 +35,18 @@ State = dict[str, torch.Tensor]
 class Checkpoints:
     """Fold results of one run, on disk."""
 
-    def __init__(self, out: Path, articles: Sequence[LabelledArticle], narratives: Taxonomy, recipe: Recipe) -> None:
-        base = [file_digest(p) for p in sorted(Path(recipe.base).glob("*.safetensors"))] or recipe.base
-        folds = {k: v for k, v in recipe.plain().items() if k not in ("combine", "polish")}  # what comes after them
+    def __init__(
+        self,
+        out: Path,
+        articles: Sequence[LabelledArticle],
+        narratives: Taxonomy,
+        recipe: Recipe,
+        head: Path | None = None,
+    ) -> None:
+        weights = [*sorted(Path(recipe.base).glob("*.safetensors")), *([head] if head else [])]
+        base = [file_digest(p) for p in weights] or recipe.base
+        # `combine` counts: it says what a fold holds out, and which heads it starts from
+        folds = {k: v for k, v in recipe.plain().items() if k != "polish"}  # which comes after them
         parts = [__version__, label_files.digest(articles), folds, base, taxonomy.dump(narratives)]
         body = json.dumps(parts, sort_keys=True)
         self._key = hashlib.sha256(body.encode()).hexdigest()[:12]

@@ -117,6 +117,7 @@ def _network(bundle: Bundle) -> SentenceTagger:
     model: SentenceTagger = SentenceTagger(load_encoder(bundle.folder / "encoder"), len(bundle.taxonomy))
     try:
         heads = load_file(str(bundle.folder / _HEAD))
+        model.unit = heads.pop("unit", None) is not None
         missing = {name for name in model.state_dict() if not name.startswith("encoder.")} - set(heads)
         if missing:
             raise ValueError(f"no {sorted(missing)[0]}")

@@ -28,8 +28,10 @@ from bondlore.errors import InputError
 from bondlore.tag import bundle as bundles
 from bondlore.tag.tagger import Tagger
 from bondlore.taxonomy import Taxonomy
+from bondlore.train.labelling.derive import narrative_of
+from bondlore.train.labelling.spans import NOTHING
 from bondlore.train.labels import LabelledArticle, parse
-from bondlore.train.recipe import Recipe, read
+from bondlore.train.recipe import Recipe, check, read
 from bondlore.train.run import train
 
 __all__ = ["NarrativeClassifier"]
@@ -40,7 +42,8 @@ class NarrativeClassifier(BaseEstimator):
 
     `X`: texts, one sentence each: a list, array or Series of strings, or a DataFrame with the column `text`.
     `y`: the labels of each: lists (or sets) of names, one name a row, or an indicator array or DataFrame
-    [sentences, narratives], whose columns then name the narratives; `none` and the empty list mean no narrative.
+    [sentences, narratives], whose columns then name the narratives; `none` and the empty list mean no narrative. A name
+    may end in `:reject`, for a sentence that denies it.
     From a Series or DataFrame come a DataFrame with the same index, else arrays.
 
     Parameters: `taxonomy` a file or Taxonomy (None: the labels that occur); `base` an encoder's folder or hub name
@@ -76,7 +79,7 @@ class NarrativeClassifier(BaseEstimator):
         names, rows = _labels(y)
         if len(rows) != len(texts):
             raise InputError(f"{len(texts)} texts and {len(rows)} rows of labels", where="fit", remedy="give as many")
-        narratives = self._narratives(names or sorted({n for row in rows for n in row}))
+        narratives = self._narratives(names or sorted({narrative_of(n) for row in rows for n in row}))
         articles = [_article(i, t, row, narratives) for i, (t, row) in enumerate(zip(texts, rows, strict=True))]
         home = Path(tempfile.mkdtemp(prefix="bondlore-"))
         weakref.finalize(self, shutil.rmtree, home, ignore_errors=True)
@@ -85,7 +88,7 @@ class NarrativeClassifier(BaseEstimator):
         report = print if self.verbose else said.append
         train(articles, narratives, self._settled(), out, now=utc_now(), sources=["fit"], report=report)
         self._open(out)
-        known = {taxonomies.identifier(n): n for n in names or (n for row in rows for n in row)}
+        known = {taxonomies.identifier(n): n for n in names or (narrative_of(n) for row in rows for n in row)}
         self.classes_ = np.array([known.get(n, n) for n in narratives], dtype=object)
         return self
 
@@ -105,9 +108,9 @@ class NarrativeClassifier(BaseEstimator):
         """Micro-F1 over (sentence, narrative) pairs: "no narrative" is never a class."""
         _, rows = _labels(y)
         known = {taxonomies.identifier(n) for n in self.classes_}
-        if odd := [n for row in rows for n in row if taxonomies.identifier(n) not in known]:
+        if odd := [n for row in rows for n in row if taxonomies.identifier(narrative_of(n)) not in known]:
             raise InputError(f"the label {odd[0]!r} is none of the model's", where="score", remedy="see classes_")
-        ids = [{taxonomies.identifier(n) for n in row} for row in rows]
+        ids = [{taxonomies.identifier(narrative_of(n)) for n in row} for row in rows]
         gold = np.array([[taxonomies.identifier(str(c)) in row for c in self.classes_] for row in ids], dtype=bool)
         said = np.asarray(self.predict(X), dtype=bool)
         if gold.shape != said.shape:
@@ -160,6 +163,7 @@ class NarrativeClassifier(BaseEstimator):
         recipe = read(self.recipe) if self.recipe else Recipe()
         given = {k: getattr(self, k) for k in ("base", "encoder", "epochs", "folds", "seed")}
         recipe = replace(recipe, **{k: v for k, v in given.items() if v is not None})
+        check(recipe, where=type(self).__name__)
         return recipe if recipe.base else replace(recipe, base=str(bundles.read(verify=()).folder / "encoder"))
 
     def _open(self, folder: Path) -> None:
@@ -192,8 +196,10 @@ def _texts(X: Any) -> list[str]:  # noqa: N803
     if isinstance(X, (str, bytes, Mapping)):
         raise InputError("is one text, not many", where="X", remedy="put it into a list")
     items = list(X)
-    if odd := next((i for i in items if not isinstance(i, str)), None):
-        raise InputError(f"holds {type(odd).__name__}, not only strings", where="X", remedy="give one sentence a row")
+    if odd := [i for i in items if not isinstance(i, str)]:
+        raise InputError(
+            f"holds {type(odd[0]).__name__}, not only strings", where="X", remedy="give one sentence a row"
+        )
     return items
 
 
@@ -205,16 +211,22 @@ def _labels(y: Any) -> tuple[list[str], list[list[str]]]:
             raise InputError("holds other numbers than 0 and 1", where="y", remedy="give an indicator of narratives")
         columns = getattr(y, "columns", [f"label_{k}" for k in range(values.shape[1])])
         names = [str(c) for c in columns]
-        return names, [[names[k] for k in np.flatnonzero(row)] for row in values]
+        rows = [[names[k] for k in np.flatnonzero(row)] for row in values]
+        return _carried(names), [_carried(row) for row in rows]
     if isinstance(y, (str, bytes)) or not isinstance(y, Iterable):
         raise InputError("is no row of labels for each text", where="y", remedy='e.g. [["a"], [], ["a", "b"]]')
-    rows = [_row(one) for one in y]
-    return [], [[n for n in row if n.strip().casefold() not in ("", "none")] for row in rows]
+    return [], [_carried(_row(one)) for one in y]
+
+
+def _carried(names: Iterable[str]) -> list[str]:
+    return [n for n in names if n.strip().casefold() not in ("", NOTHING)]
 
 
 def _row(given: Any) -> list[str]:
     if given is None or isinstance(given, float):  # pandas writes a missing label as NaN
         return []
+    if not isinstance(given, (str, Iterable)):
+        raise InputError(f"holds {given!r}, which is no label", where="y", remedy='e.g. [["a"], [], ["a", "b"]]')
     return [given] if isinstance(given, str) else [str(x) for x in given]
 
 

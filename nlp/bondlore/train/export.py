@@ -107,7 +107,8 @@ def parity(
         same += int(((p >= threshold) == (q >= threshold)).all(axis=1).sum())
         count += len(rows)
     if not count:
-        raise ModelError("no sentence to compare the exported model on", where=str(exported))
+        remedy = "train on articles that have sentences"
+        raise ModelError("no sentence to compare the exported model on", where=str(exported), remedy=remedy)
     return Parity(differences / count, same / count, count)
 
 

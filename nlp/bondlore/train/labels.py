@@ -17,13 +17,12 @@ from bondlore.progress import say
 from bondlore.taxonomy import Taxonomy, identifier
 from bondlore.train.labelled import FIELDS, LabelledArticle, further
 from bondlore.train.labelling.forms import native_rows
-from bondlore.train.labelling.spans import NOTHING, stances
+from bondlore.train.labelling.spans import STANCES, stances
 
 __all__ = ["LabelledArticle", "digest", "fingerprints", "flat_labels", "parse", "read", "read_all"]
 
 _LONGEST = 100_000  # characters of a sentence: longer ones are texts that nobody split
 _HALF = re.compile("[\ud800-\udfff]")  # a surrogate without its other half, which no UTF-8 can hold
-_STANCES = ("support", "reject")
 _DERIVED = "row-"  # begins the id of a row that names none
 
 
@@ -122,16 +121,9 @@ def digest(articles: Sequence[LabelledArticle]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _canonical(label: str, taxonomy: Taxonomy) -> str:
-    """A flat label as `spans.stances` reads it, written as its author likes where its id is in the taxonomy."""
-    narrative, colon, stance = label.rpartition(":")
-    if not colon or (stance not in _STANCES and narrative not in taxonomy):
-        narrative, stance = label, ""
-    if narrative.casefold() == NOTHING:
-        return NOTHING
-    if narrative not in taxonomy and identifier(narrative) in taxonomy:
-        narrative = identifier(narrative)
-    return f"{narrative}:{stance}" if stance else narrative
+def _id(narrative: str, taxonomy: Taxonomy) -> str:
+    """A narrative's id, written as its author likes where that comes to one of the taxonomy."""
+    return key if narrative not in taxonomy and (key := identifier(narrative)) in taxonomy else narrative
 
 
 def flat_labels(given: object) -> list[str]:
@@ -159,7 +151,7 @@ def parse(row: Mapping[str, Any], taxonomy: Taxonomy, where: str) -> LabelledArt
     if stamp and stamp != taxonomy.stamp:
         remedy = "carry them over with bondlore labels map, or pass the --taxonomy they were made under"
         raise fail(f"labelled under {stamp}, not {taxonomy.stamp}", remedy)
-    sentences, labels = _parts(row, taxonomy, fail, where)
+    sentences, labels = _parts(row, fail, where)
     checked: dict[int, dict[str, str]] = {}
     for key, carried in (labels or {}).items():
         number = str(key)
@@ -169,14 +161,22 @@ def parse(row: Mapping[str, Any], taxonomy: Taxonomy, where: str) -> LabelledArt
             raise fail(f"the labels of sentence {key} are not a mapping", 'e.g. {"x": "support"}')
         if int(number) in checked:
             raise fail(f"sentence {int(number)} is labelled twice", "write each index once")
-        for narrative, stance in carried.items():
+        meant: dict[str, str] = {}
+        for name, stance in carried.items():
+            narrative = _id(str(name), taxonomy)
             if narrative not in taxonomy:
+                head, _, said = narrative.rpartition(":")
+                if _id(head, taxonomy) in taxonomy:
+                    raise fail(f"unknown stance {said!r} in sentence {key}", "use support or reject")
                 known = ", ".join(taxonomy)
                 remedy = f"the taxonomy has {known}; `bondlore labels taxonomy` makes one of your labels"
                 raise fail(f"unknown narrative {narrative!r} in sentence {key}", remedy)
-            if stance not in _STANCES:
+            if stance not in STANCES:
                 raise fail(f"unknown stance {stance!r} in sentence {key}", "use support or reject")
-        checked[int(number)] = dict(carried)
+            if meant.setdefault(narrative, stance) != stance:
+                remedy = "one sentence, one stance: keep the one that prevails"
+                raise fail(f"sentence {key} both supports and denies {narrative!r}", remedy)
+        checked[int(number)] = meant
     clean = tuple(normalise(s) for s in sentences)
     extra = row.get("extra")
     if extra and isinstance(extra, str):  # a form of plain cells holds it as text
@@ -198,7 +198,7 @@ def parse(row: Mapping[str, Any], taxonomy: Taxonomy, where: str) -> LabelledArt
 
 
 def _parts(
-    row: Mapping[str, Any], taxonomy: Taxonomy, fail: Callable[[str, str], LabelError], where: str
+    row: Mapping[str, Any], fail: Callable[[str, str], LabelError], where: str
 ) -> tuple[list[str], dict[str, Any] | None]:
     """Sentences and labels by sentence (None: not labelled yet), of native and flat rows alike."""
     labels: Any = row["labels"]
@@ -215,7 +215,7 @@ def _parts(
             labels = {"1": labels} if labels else {}
         elif labels is not None:
             try:
-                labels = {"1": stances([_canonical(x, taxonomy) for x in flat_labels(labels)], where)}
+                labels = {"1": stances(flat_labels(labels), where)}
             except TypeError:
                 raise fail("'labels' is not a list", 'e.g. ["a", "b"]') from None
     else:

@@ -10,7 +10,7 @@ from typing import Any
 from bondlore.errors import InputError
 from bondlore.tag.windows import WindowPlan
 
-__all__ = ["ENCODERS", "Recipe", "read"]
+__all__ = ["ENCODERS", "Recipe", "check", "read"]
 
 ENCODERS = ("auto", "tuned", "frozen")
 
@@ -76,19 +76,29 @@ def read(path: Path | str) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"is not TOML ({error})", where=str(path), remedy="mend the syntax") from error
     window = data.pop("window", {})
-    if data.get("combine", "soup") not in ("soup", "refit", "holdout"):
-        raise InputError(f"combine is {data['combine']!r}", where=str(path), remedy="use soup, refit or holdout")
-    if data.get("encoder", "auto") not in ENCODERS:
-        raise InputError(
-            f"encoder is {data['encoder']!r}",
-            where=str(path),
-            remedy=f"use {', '.join(ENCODERS[:-1])} or {ENCODERS[-1]}",
-        )
+    if not isinstance(window, dict):
+        raise InputError(f"window is {window!r}", where=str(path), remedy="write a table: [window]")
+    recipe = Recipe(**_checked(Recipe, data, path), window=WindowPlan(**_checked(WindowPlan, window, path)))
+    check(recipe, where=str(path))
+    return recipe
+
+
+def check(recipe: Recipe, *, where: str) -> None:
+    """Raise InputError for a value that no training can do with."""
+    ways = ("soup", "refit", "holdout")
+    for name, allowed in (("combine", ways), ("encoder", ENCODERS)):
+        if (value := getattr(recipe, name)) not in allowed:
+            remedy = f"use {', '.join(allowed[:-1])} or {allowed[-1]}"
+            raise InputError(f"{name} is {value!r}", where=where, remedy=remedy)
     for name in ("average", "replay", "base_share"):
-        value = data.get(name, 0.0)
-        if not isinstance(value, (int, float)) or not 0 <= value <= 1:
-            raise InputError(f"{name} is {value!r}", where=str(path), remedy="use a number from 0 to 1")
-    return Recipe(**_checked(Recipe, data, path), window=WindowPlan(**_checked(WindowPlan, window, path)))
+        value = getattr(recipe, name)
+        if not 0 <= value <= 1:
+            raise InputError(f"{name} is {value!r}", where=where, remedy="use a number from 0 to 1")
+    for name, least in (("epochs", 1), ("batch", 1), ("folds", 0), ("polish", 0), ("threads", 0)):
+        if (value := getattr(recipe, name)) < least:
+            raise InputError(f"{name} is {value!r}", where=where, remedy=f"use a whole number from {least}")
+    if recipe.folds == 1:
+        raise InputError("folds is 1, which leaves nothing to train on", where=where, remedy="use 0, or at least 2")
 
 
 def _checked(kind: type[Any], data: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -98,9 +108,10 @@ def _checked(kind: type[Any], data: dict[str, Any], path: Path) -> dict[str, Any
         if key not in known:
             raise InputError(f"unknown key {key!r}", where=str(path), remedy=f"known keys: {', '.join(known)}")
         wanted = type(known[key])
-        if isinstance(value, int) and wanted is float:
+        if type(value) is int and wanted is float:
             value = float(value)
         if type(value) is not wanted:
-            raise InputError(f"{key} must be {wanted.__name__}, not {value!r}", where=str(path))
+            remedy = f"the default is {known[key]!r}"
+            raise InputError(f"{key} must be {wanted.__name__}, not {value!r}", where=str(path), remedy=remedy)
         out[key] = value
     return out

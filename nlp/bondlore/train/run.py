@@ -42,8 +42,7 @@ def train(
 
     `predictions`: a file for what the held-out folds' models say of the articles, in the form of
     `evaluate --predictions`; `labels check --predictions` finds likely label errors with it.
-    Raises LabelError when the labels cannot teach anything, ModelError when the base cannot be loaded or
-    the exported model strays from fp32.
+    Raises LabelError when the labels cannot teach anything, ModelError when the base cannot be loaded.
     """
     _check(articles, taxonomy)
     out = out.resolve()
@@ -112,12 +111,14 @@ def train(
         probe = choice.Probe(recipe, data, articles, reader, taxonomy)
         untuned = probe.choose(parts, fresh)
     states: list[dict[str, Any]] = []
-    kept = Checkpoints(out, articles, taxonomy, recipe)
+    kept = Checkpoints(out, articles, taxonomy, recipe, head)
     for number, fold in enumerate(parts if probe is None or recipe.encoder != "frozen" else ()):
         name = f"fold {number + 1}/{recipe.folds}" if recipe.combine != "holdout" else "all but the held-out fold"
         if (found := kept.load(number)) is None:
             model = one(everything - set(fold), recipe.seed + number, name)
-            found = model.state_dict(), fit.predict(model, [e for e in data if e.article in set(fold)], reader)
+            logits = fit.predict(model, [e for e in data if e.article in set(fold)], reader)
+            # on the CPU, where one read back from disk is
+            found = {k: v.cpu() for k, v in model.state_dict().items()}, logits
             kept.save(number, *found)
         else:
             report(f"train: {name} was trained before the interruption")
@@ -155,11 +156,11 @@ def train(
     if probe is not None and way["encoder"] == "frozen":
         model = probe.model(everything)
     elif states and recipe.combine == "holdout":
-        model = fit.build(len(taxonomy), recipe)
+        model = fit.build(len(taxonomy), recipe, head=head)  # the heads say on what they work, which no weight does
         model.load_state_dict(states[0])
         model.eval()
     elif states and recipe.combine == "soup":
-        model = fit.build(len(taxonomy), recipe)
+        model = fit.build(len(taxonomy), recipe, head=head)
         model.load_state_dict({k: sum(s[k].float() for s in states) / len(states) for k in states[0]})
         model.eval()
         if recipe.polish:

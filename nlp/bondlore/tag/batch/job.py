@@ -20,7 +20,7 @@ from bondlore.tag.batch.steps import done_records, finish, tag_missing
 from bondlore.tag.batch.work import Loader
 from bondlore.tag.bundle import Bundle, read
 from bondlore.tag.cache import TaggerLike
-from bondlore.tag.runtime import Precision, best_precision
+from bondlore.tag.runtime import PRECISIONS, Precision, best_precision
 
 __all__ = ["SHARD_SIZE", "JobReport", "LoadModel", "PlanReport", "plan_only", "run"]
 
@@ -56,11 +56,22 @@ class PlanReport:
 class LoadModel:
     """Loads a model folder, the shipped model, or one from the hub; travels to worker processes.
 
-    All workers read it in one precision, whatever their processors: that which is faster where the job is planned.
+    All workers read it in one precision, whatever their processors: see `of_folder`.
     """
 
     model: str | None
     precision: Precision = field(default_factory=best_precision)
+
+    @classmethod
+    def of_folder(cls, out: Path, model: str | None, precision: Precision | None = None) -> LoadModel:
+        """By default in the precision `out` was planned with, so that any machine can go on; else in the faster one.
+
+        Raises BatchError for a plan that cannot be understood.
+        """
+        with writing(Path(out)):
+            plan = None if precision else read_plan(Folder(Path(out)))
+        planned = plan.fingerprint.parts.get("runtime") if plan else None
+        return cls(model, precision or next((p for p in PRECISIONS if p == planned), None) or best_precision())
 
     @property
     def runtime(self) -> str:
@@ -102,7 +113,7 @@ def run(
     """
     began = time.monotonic()
     request, folder = _request(inputs, out, mapping, limit, shard_size, workers=workers)
-    load = load or LoadModel(None if model is None else str(model))
+    load = load or LoadModel.of_folder(out, None if model is None else str(model))
     engine = engine or Local(workers)
     bundle = load.bundle()
     with writing(folder.root), folder.locked():
@@ -139,7 +150,7 @@ def plan_only(
     Called again it says what is still missing, and lays out the articles of those shards anew. Raises as `run` does.
     """
     request, folder = _request(inputs, out, mapping, limit, shard_size)
-    load = load or LoadModel(None if model is None else str(model))
+    load = load or LoadModel.of_folder(out, None if model is None else str(model))
     bundle = load.bundle()
     with writing(folder.root), folder.locked():
         job = _fingerprint(request, bundle, load)

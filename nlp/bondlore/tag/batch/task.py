@@ -94,7 +94,7 @@ def run_shards(
     """
     began = time.monotonic()
     folder = Folder(Path(out))
-    load = load or LoadModel(None if model is None else str(model))
+    load = load or LoadModel.of_folder(out, None if model is None else str(model))
     with writing(folder.root):
         plan = read_plan(folder)
         if plan is None:

@@ -10,10 +10,10 @@ from bondlore import taxonomy
 from bondlore.errors import LabelError
 from bondlore.taxonomy import Taxonomy
 from bondlore.train.labelling.forms import native_rows
-from bondlore.train.labelling.spans import NOTHING
+from bondlore.train.labelling.spans import NOTHING, parted
 from bondlore.train.labels import flat_labels
 
-__all__ = ["names", "of_files"]
+__all__ = ["names", "narrative_of", "of_files"]
 
 
 def names(paths: Iterable[Path | str]) -> Counter[str]:
@@ -30,7 +30,7 @@ def names(paths: Iterable[Path | str]) -> Counter[str]:
                 elif isinstance(given, dict):
                     found.update(map(str, given))
                 else:
-                    found.update(_plain(label) for label in flat_labels(given) if label.casefold() != NOTHING)
+                    found.update(narrative_of(label) for label in flat_labels(given) if label.casefold() != NOTHING)
             except (TypeError, ValueError) as error:
                 raise LabelError("'labels' cannot be read", where=where, remedy='e.g. ["a", "b"]') from error
     return found
@@ -46,6 +46,6 @@ def of_files(paths: Iterable[Path | str], *, name: str = "derived") -> Taxonomy:
     return taxonomy.derive(sorted(found, key=lambda n: (-found[n], n)), name=name, where=where)
 
 
-def _plain(label: str) -> str:
-    narrative, _, stance = label.rpartition(":")
-    return narrative if narrative and stance in ("support", "reject") else label
+def narrative_of(label: str) -> str:
+    """A flat label without its stance."""
+    return parted(label)[0]

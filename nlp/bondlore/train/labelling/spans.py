@@ -11,14 +11,37 @@ from itertools import accumulate
 
 from bondlore.errors import LabelError
 
-__all__ = ["NOTHING", "assign", "label_of", "lines", "stances", "to_codepoints", "to_utf16", "union"]
+__all__ = [
+    "NOTHING",
+    "STANCES",
+    "assign",
+    "label_of",
+    "lines",
+    "parted",
+    "stances",
+    "to_codepoints",
+    "to_utf16",
+    "union",
+]
 
-NOTHING = "none"  # a label that says: no narrative here
+NOTHING = "none"  # a label that says: no narrative here, in any case
+STANCES = ("support", "reject")
 
 
 def label_of(narrative: str, stance: str) -> str:
     """How a tool shows a label: `a` supports, `a:reject` denies. `stances` reads it."""
     return narrative if stance == "support" else f"{narrative}:{stance}"
+
+
+def parted(label: str) -> tuple[str, str]:
+    """Narrative and stance of a label. A colon before anything but a stance is part of the name.
+
+    >>> parted("effect: prices"), parted("effect: prices:reject")
+    (('effect: prices', 'support'), ('effect: prices', 'reject'))
+    """
+    narrative, _, stance = label.rpartition(":")
+    narrative, stance = (narrative.rstrip(), stance) if narrative and stance in STANCES else (label, STANCES[0])
+    return (NOTHING if narrative.casefold() == NOTHING else narrative), stance
 
 
 def stances(labels: Iterable[str], where: str) -> dict[str, str]:
@@ -28,8 +51,8 @@ def stances(labels: Iterable[str], where: str) -> dict[str, str]:
     """
     out: dict[str, str] = {}
     for label in labels:
-        narrative, _, stance = str(label).partition(":")
-        if out.setdefault(narrative, stance or "support") != (stance or "support"):
+        narrative, stance = parted(str(label).strip())
+        if out.setdefault(narrative, stance) != stance:
             remedy = "one sentence, one stance: keep the one that prevails"
             raise LabelError(f"a sentence both supports and denies {narrative!r}", where=where, remedy=remedy)
     if NOTHING in out and len(out) > 1:
