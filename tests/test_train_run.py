@@ -350,6 +350,20 @@ def test_a_base_without_heads_cannot_be_mixed_in(base, articles, narratives, rec
         train(articles, narratives, replace(recipe, base_share=0.5), tmp_path / "m", now=NOW, report=lambda _: None)
 
 
+def test_a_continued_model_without_a_fresh_article_keeps_the_bases_calibration(
+    model, articles, narratives, recipe, tmp_path
+):
+    from dataclasses import replace
+
+    from bondlore.tag import bundle as bundles
+    from bondlore.train.run import train
+
+    again = replace(recipe, base=str(model / "encoder"), base_share=0.5, combine="holdout", folds=2, epochs=1)
+    made = train(articles, narratives, again, tmp_path / "m", now=NOW, report=lambda _: None)
+    before = bundles.read(model)
+    assert (made.calibration, made.confusion) == (before.calibration, before.confusion)
+
+
 def test_a_model_without_a_fresh_held_out_article_says_that_it_is_uncalibrated(
     model, articles, narratives, recipe, tmp_path
 ):

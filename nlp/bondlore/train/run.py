@@ -132,21 +132,18 @@ def train(
         told = ", ".join(f"{k} {v:.3f}" for k, v in way["held_out_micro_f1"].items())
         report(f"train: held-out micro-F1: {told or 'not measured'}; shipping the {way['encoder']} encoder")
     said = held_out
-    if parts and len(held_out) < _FEWEST_HELD_OUT:
-        report(
-            f"train: warning: only {len(held_out)} held-out articles are new to the base; the model stays uncalibrated"
-            f" (it takes {_FEWEST_HELD_OUT})"
-        )
-        held_out = {}
     continued = _home(recipe.base) if recipe.base_share else None
-    if not held_out:
-        settled = _uncalibrated(taxonomy)
-    elif continued is None:
-        settled = calibrating.calibrate(held_out, articles, taxonomy)
-    else:
+    if parts and len(held_out) < _FEWEST_HELD_OUT:
+        then = "the base's calibration is kept" if continued else "the model stays uncalibrated"
+        few_left = f"only {len(held_out)} held-out articles are new to the base"
+        report(f"train: warning: {few_left}; {then} (it takes {_FEWEST_HELD_OUT})")
+        held_out = {}
+    if continued is not None:  # with nothing held out, its very calibration
         settled = calibrating.carried_over(continued.calibration, held_out, articles, taxonomy)
+    else:
+        settled = calibrating.calibrate(held_out, articles, taxonomy) if held_out else _uncalibrated(taxonomy)
     confusion = calibrating.count_errors(held_out, articles, taxonomy, settled) if held_out else {}
-    if held_out and continued is not None:
+    if continued is not None:
         confusion = calibrating.added(continued.confusion, confusion)
     # a continued model's own held-out articles are too few for histograms of scores
     enough = held_out and continued is None
