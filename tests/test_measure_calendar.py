@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -133,3 +134,17 @@ def test_period_edges(freq: str, starts: list[str], ends: list[str]) -> None:
 def test_an_unknown_frequency_is_refused() -> None:
     with pytest.raises(InputError, match="no frequency 'Q'"):
         calendar.period_edges(date(2025, 4, 17), date(2025, 4, 21), "Q")
+
+
+def test_the_holidays_are_the_librarys() -> None:
+    """With BONDLORE_HOLIDAYS=1 they are written anew, after a release of the library changed its calendar."""
+    import pandas_market_calendars as markets
+
+    library = np.asarray(markets.get_calendar("SIFMAUS").holidays().holidays, dtype="datetime64[D]")
+    inside = (library >= np.datetime64("1970-01-01")) & (library <= np.datetime64("2199-12-31"))
+    expected = [str(day) for day in library[inside & np.is_busday(library)]]
+    path = Path(calendar.__file__).parent / "holidays.txt"
+    head, *found = path.read_text().splitlines()
+    if os.environ.get("BONDLORE_HOLIDAYS"):
+        path.write_text("\n".join([head, *expected]) + "\n")
+    assert found == expected

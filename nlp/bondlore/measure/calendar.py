@@ -5,7 +5,8 @@ rates: news day t holds what was published in (15:30 of the previous bond busine
 holidays therefore roll forward. Times are compared in UTC with the cut-off of each day computed in its own zone, so
 summer time needs no special case. Days that close early keep the 15:30 cut-off.
 
-pandas (through pandas_market_calendars) is imported on first use only.
+The holidays are those of pandas_market_calendars' SIFMA calendar, kept in holidays.txt: the library brings pandas, and
+two seconds, to every command that measures. A test compares the file with the library and can write it anew.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -61,10 +63,8 @@ class NewsDay:
 
 @lru_cache(maxsize=1)
 def _calendar() -> np.busdaycalendar:
-    import pandas_market_calendars as markets
-
-    library: Any = markets.get_calendar("SIFMAUS").holidays().holidays
-    holidays = set(np.asarray(library, dtype="datetime64[D]").tolist())
+    lines = (Path(__file__).parent / "holidays.txt").read_text(encoding="ascii").splitlines()
+    holidays = {date.fromisoformat(line) for line in lines if not line.startswith("#")}
     holidays -= {date.fromisoformat(d) for d in _PUBLISHED}
     holidays |= {date.fromisoformat(d) for d in _UNPUBLISHED}
     return np.busdaycalendar(holidays=np.array(sorted(holidays), dtype="datetime64[D]"))
