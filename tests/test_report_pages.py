@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import struct
@@ -16,6 +18,7 @@ import pytest
 from bondlore.errors import InputError
 from bondlore.report.charts import chart_svg, picture_png
 from bondlore.report.data import ReportData, from_json, to_json
+from bondlore.report.figures import render_csv
 from bondlore.report.html import render_html
 from bondlore.report.markdown import render_markdown
 from bondlore.report.plain import WIDTH, render_text
@@ -255,6 +258,17 @@ def test_write_report_refuses_an_unknown_format_before_writing(tmp_path: Path) -
     with pytest.raises(InputError, match="pdf"):
         write_report(made_up(), tmp_path, ("json", "pdf"))
     assert not list(tmp_path.iterdir())
+
+
+def test_the_csv_has_the_numbers_of_the_charts() -> None:
+    data = made_up()
+    rows = list(csv.DictReader(io.StringIO(render_csv(data))))
+    shares = [row for row in rows if row["kind"] == "share"]
+    points = [point for line in data.lines for point in line.points]
+    assert [float(row["value"]) if row["value"] else None for row in shares] == [p.share for p in points]
+    assert [row["reason"] for row in shares if not row["value"]] == [p.reason for p in points if p.share is None]
+    yields = [float(row["value"]) for row in rows if row["kind"] == "yield" and row["value"]]
+    assert yields == [v for line in data.yields for v in line.percent if v is not None]
 
 
 def test_plain_text_fits_a_mail() -> None:

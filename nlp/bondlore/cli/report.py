@@ -19,14 +19,14 @@ FORMATS = ("html", "png", "md", "json", "txt")
 def formats(text: str) -> tuple[str, ...]:
     """An argparse type: names of report formats, comma-separated."""
     names = tuple(part.strip() for part in text.split(",") if part.strip())
-    if not names or set(names) - set(FORMATS):
-        raise argparse.ArgumentTypeError(f"{text!r}: choose among {', '.join(FORMATS)}")
+    if not names or set(names) - {*FORMATS, "csv"}:
+        raise argparse.ArgumentTypeError(f"{text!r}: choose among {', '.join((*FORMATS, 'csv'))}")
     return names
 
 
 def parser() -> argparse.ArgumentParser:
     """Arguments of `bondlore report`."""
-    p = builder("report", "Write the narrative report of a day: HTML, PNG, Markdown, JSON, plain text.", _EXAMPLE)
+    p = builder("report", "Write the narrative report of a day: HTML, PNG, Markdown, JSON, plain text, CSV.", _EXAMPLE)
     p.add_argument("--tagged", type=Path, metavar="DIR", help="a folder written by bondlore tag (instead of --db)")
     p.add_argument(
         "--date", type=parse_day, metavar="DATE", help="the report's day (default: the last dated article's)"
@@ -46,7 +46,9 @@ def parser() -> argparse.ArgumentParser:
         help="also write interactive.html: hover, choose stories, zoom (needs bondlore[interactive])",
     )
     p.add_argument("--out", type=Path, metavar="DIR", default=Path("report"), help="default report/")
-    p.add_argument("--formats", type=formats, default=FORMATS, metavar="LIST", help=f"default {','.join(FORMATS)}")
+    p.add_argument(
+        "--formats", type=formats, default=FORMATS, metavar="LIST", help=f"default {','.join(FORMATS)}; also csv"
+    )
     p.add_argument("--json", action="store_true", help="print the paths as JSON")
     add_model(p)
     add_db(p)

@@ -18,7 +18,7 @@ _EXTRA = "interactive"  # asked for by name: it is large and needs the extra of 
 def write_report(data: ReportData, out_dir: Path, formats: Sequence[str] = FORMATS) -> dict[str, Path]:
     """Write `report.html`, `.png`, `.md`, `.json` and `.txt` (those asked for); returns format -> path.
 
-    `interactive`, only when asked for, is `interactive.html`.
+    Only when asked for: `csv`, the numbers behind the charts, and `interactive`, which is `interactive.html`.
     All are rendered before the first is written, so a failure leaves yesterday's set whole; `report.json` is replaced
     last, so that a new one says that the others are new too.
     Raises InputError for an unknown format, MissingExtraError for `interactive` without its library.
@@ -29,11 +29,14 @@ def write_report(data: ReportData, out_dir: Path, formats: Sequence[str] = FORMA
         "md": _markdown,
         "json": _json,
         "txt": _text,
+        "csv": _csv,
         _EXTRA: _interactive,
     }
     for name in formats:
         if name not in renderers:
-            raise InputError(f"no report format {name!r}", where="formats", remedy=f"use {', '.join(FORMATS)}")
+            raise InputError(
+                f"no report format {name!r}", where="formats", remedy=f"use {', '.join((*FORMATS, 'csv'))}"
+            )
     rendered = {name: renderers[name](data) for name in dict.fromkeys(formats)}
     paths = {name: out_dir / ("interactive.html" if name == _EXTRA else f"report.{name}") for name in rendered}
     for name in sorted(rendered, key=lambda name: name == "json"):
@@ -68,6 +71,12 @@ def _text(data: ReportData) -> bytes:
     from bondlore.report.plain import render_text
 
     return render_text(data).encode()
+
+
+def _csv(data: ReportData) -> bytes:
+    from bondlore.report.figures import render_csv
+
+    return render_csv(data).encode()
 
 
 def _interactive(data: ReportData) -> bytes:
