@@ -105,7 +105,12 @@ def test_tasks_of_the_same_shards_killed_at_random_times(source, untouched, tmp_
 def test_ctrl_c_says_how_to_go_on_and_leaves_nothing_half_written(source, untouched, tmp_path, workers):
     out = tmp_path / "out"
     process = subprocess.Popen(
-        **command("run", source, out, workers), stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        **command("run", source, out, workers),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        # a shell's background job ignores SIGINT, and so would what it starts
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not list(out.glob("done/*.json")) and time.monotonic() < deadline:
