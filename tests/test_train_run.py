@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+import tiny_encoder
+
 pytest.importorskip("torch")
 pytestmark = pytest.mark.slow
 
@@ -39,25 +41,7 @@ WORDS = [
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    """A two-layer BERT with random weights and a small vocabulary, saved as any encoder is."""
-    import torch
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
-    folder = tmp_path_factory.mktemp("base")
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    vocabulary = {w: i for i, w in enumerate([*special, *dict.fromkeys(WORDS)])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), special, strict=True))
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(vocabulary), hidden_size=64, num_hidden_layers=2, num_attention_heads=2, intermediate_size=128
-    )
-    BertModel(config).save_pretrained(folder)
-    return folder
+    return tiny_encoder.write(tmp_path_factory.mktemp("base"), hidden=64, layers=2, words=WORDS)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A real encoder small enough to train in a test: one BERT layer with random weights over a word vocabulary."""
+"""A real encoder small enough to train in a test: a BERT with random weights over a word vocabulary."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WORDS = _TEXT.split()
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
-def write(folder: Path, *, hidden: int = 32, words: list[str] = WORDS) -> Path:
+def write(folder: Path, *, hidden: int = 32, layers: int = 1, words: list[str] = WORDS) -> Path:
     """Save it at `folder` as any Hugging Face encoder is."""
     import torch
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
@@ -28,7 +28,7 @@ def write(folder: Path, *, hidden: int = 32, words: list[str] = WORDS) -> Path:
     config = BertConfig(
         vocab_size=len(vocabulary),
         hidden_size=hidden,
-        num_hidden_layers=1,
+        num_hidden_layers=layers,
         num_attention_heads=2,
         intermediate_size=2 * hidden,
     )
